@@ -1,0 +1,1 @@
+"""A deep-learning compiler: one text file in, native training and inference out."""

@@ -1,0 +1,253 @@
+"""Sizes of axes: integer polynomials in run-time sizes, with floor quotients, and the one solver that compares them."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import total_ordering
+from typing import Literal
+
+Verdict = Literal["equal", "different", "unknown"]
+
+
+@dataclass(frozen=True, slots=True)
+class Quotient:
+    """`numerator // denominator`, where the polynomial cannot divide it further."""
+
+    numerator: Size
+    denominator: Size
+
+    def __str__(self) -> str:
+        return f"({self.numerator})//({self.denominator})"
+
+
+Atom = str | Quotient
+"""The name of a run-time size, or a quotient."""
+Monomial = tuple[Atom, ...]
+
+
+@total_ordering
+@dataclass(frozen=True, slots=True, eq=True)
+class Size:
+    """A canonical sum of products: equal sizes are equal objects.
+
+    `terms` maps each product of atoms (sorted, the empty product is 1) to its coefficient, which
+    is never 0. Every symbol stands for an integer of at least 0.
+    """
+
+    terms: tuple[tuple[Monomial, int], ...] = ()
+
+    @staticmethod
+    def of(value: int | Size) -> Size:
+        """The size of a number."""
+        if isinstance(value, Size):
+            return value
+        return Size((((), int(value)),)) if value else Size()
+
+    @staticmethod
+    def symbol(name: str) -> Size:
+        """The run-time size called `name`."""
+        return Size((((name,), 1),))
+
+    @property
+    def constant(self) -> int | None:
+        """Its value if it is known while compiling, else None."""
+        if not self.terms:
+            return 0
+        if len(self.terms) == 1 and self.terms[0][0] == ():
+            return self.terms[0][1]
+        return None
+
+    @property
+    def symbols(self) -> frozenset[str]:
+        """The names of the run-time sizes in it."""
+        found: set[str] = set()
+        for monomial, _ in self.terms:
+            for atom in monomial:
+                if isinstance(atom, str):
+                    found.add(atom)
+                else:
+                    found |= atom.numerator.symbols | atom.denominator.symbols
+        return frozenset(found)
+
+    def __add__(self, other: int | Size) -> Size:
+        terms = dict(self.terms)
+        for monomial, coefficient in Size.of(other).terms:
+            terms[monomial] = terms.get(monomial, 0) + coefficient
+        return _canonical(terms)
+
+    def __mul__(self, other: int | Size) -> Size:
+        terms: dict[Monomial, int] = {}
+        for a, x in self.terms:
+            for b, y in Size.of(other).terms:
+                monomial = tuple(sorted(a + b, key=str))
+                terms[monomial] = terms.get(monomial, 0) + x * y
+        return _canonical(terms)
+
+    def __neg__(self) -> Size:
+        return self * -1
+
+    def __sub__(self, other: int | Size) -> Size:
+        return self + Size.of(other) * -1
+
+    def __rsub__(self, other: int) -> Size:
+        return Size.of(other) - self
+
+    __radd__ = __add__
+    __rmul__ = __mul__
+
+    def __floordiv__(self, other: int | Size) -> Size:
+        """Rounded down; a divisor of 0 gives 0, as everywhere in the language."""
+        divisor = Size.of(other)
+        exact = self.divide(divisor)
+        if exact is not None:
+            return exact
+        k = divisor.constant
+        if k is None:
+            return Size((((Quotient(self, divisor),), 1),))
+        if k == 0:
+            return Size()
+        whole = _canonical({m: c // k for m, c in self.terms})
+        rest = _canonical({m: c % k for m, c in self.terms})
+        value = rest.constant
+        if value is not None:
+            return whole + value // k
+        nested = _single_quotient(rest)
+        if nested is not None and nested.denominator.constant is not None and k > 0:
+            return whole + nested.numerator // (nested.denominator.constant * k)
+        return whole + Size((((Quotient(rest, divisor),), 1),))
+
+    def __mod__(self, other: int | Size) -> Size:
+        return self - (self // other) * other
+
+    def divide(self, other: int | Size) -> Size | None:
+        """The exact quotient where it is provable, else None."""
+        divisor = Size.of(other)
+        if divisor == self and divisor != Size():
+            return Size.of(1)
+        if len(divisor.terms) != 1:
+            return None
+        (monomial, k), out = divisor.terms[0], {}
+        for atoms, coefficient in self.terms:
+            left = list(atoms)
+            for atom in monomial:
+                if atom not in left:
+                    return None
+                left.remove(atom)
+            if coefficient % k:
+                return None
+            out[tuple(left)] = coefficient // k
+        return _canonical(out)
+
+    def compare(self, other: int | Size) -> Verdict:
+        """Whether both are the same number for all, no or only some run-time sizes."""
+        difference = (self - other).constant
+        if difference is None:
+            bounded = self - other
+            sure = bounded.at_least(1) or (-bounded).at_least(1)
+            return "different" if sure else "unknown"
+        return "different" if difference else "equal"
+
+    def at_least(self, bound: int | Size) -> bool:
+        """True where it is proved, symbols being 0 or more; False where it is not."""
+        rest = self - bound
+        return all(c >= 0 for _, c in rest.terms) and _monotone(rest)
+
+    def value(self, sizes: Mapping[str, int]) -> int:
+        """The number for these run-time sizes. Raises KeyError for a missing one."""
+        total = 0
+        for monomial, coefficient in self.terms:
+            for atom in monomial:
+                if isinstance(atom, str):
+                    coefficient *= sizes[atom]
+                else:
+                    below = atom.denominator.value(sizes)
+                    coefficient *= atom.numerator.value(sizes) // below if below else 0
+            total += coefficient
+        return total
+
+    def substitute(self, sizes: Mapping[str, Size]) -> Size:
+        """The size with symbols replaced; symbols without a replacement stay."""
+        total = Size()
+        for monomial, coefficient in self.terms:
+            product = Size.of(coefficient)
+            for atom in monomial:
+                if isinstance(atom, str):
+                    product = product * sizes.get(atom, Size.symbol(atom))
+                else:
+                    above = atom.numerator.substitute(sizes)
+                    product = product * (above // atom.denominator.substitute(sizes))
+            total = total + product
+        return total
+
+    def __lt__(self, other: Size) -> bool:
+        return str(self) < str(other)
+
+    def __str__(self) -> str:
+        if not self.terms:
+            return "0"
+        text = "+".join("*".join(_factors(m, c)) for m, c in self.terms)
+        return text.replace("+-", "-")
+
+    __repr__ = __str__
+
+
+def product(sizes: tuple[Size, ...] | list[Size]) -> Size:
+    """The product of sizes; 1 for none."""
+    total = Size.of(1)
+    for size in sizes:
+        total = total * size
+    return total
+
+
+def parse_size(text: str) -> Size:
+    """The size that `str(size)` wrote. Raises ValueError for other text."""
+    try:
+        return _evaluate(ast.parse(text, mode="eval").body)
+    except (SyntaxError, TypeError, RecursionError) as error:
+        raise ValueError(f"not a size: {text!r}") from error
+
+
+def _evaluate(node: ast.expr) -> Size:
+    match node:
+        case ast.Constant(value=int(value)):
+            return Size.of(value)
+        case ast.Name(id=name):
+            return Size.symbol(name)
+        case ast.UnaryOp(op=ast.USub(), operand=operand):
+            return -_evaluate(operand)
+        case ast.BinOp(left=left, op=op, right=right):
+            a, b = _evaluate(left), _evaluate(right)
+            match op:
+                case ast.Add():
+                    return a + b
+                case ast.Sub():
+                    return a - b
+                case ast.Mult():
+                    return a * b
+                case ast.FloorDiv():
+                    return a // b
+    raise TypeError(ast.dump(node))
+
+
+def _canonical(terms: Mapping[Monomial, int]) -> Size:
+    kept = [(m, c) for m, c in terms.items() if c]
+    return Size(tuple(sorted(kept, key=lambda t: (-len(t[0]), str(t[0])))))
+
+
+def _factors(monomial: Monomial, coefficient: int) -> list[str]:
+    names = [f"({a})" if isinstance(a, Quotient) else a for a in monomial]
+    return names if coefficient == 1 and names else [str(coefficient), *names]
+
+
+def _single_quotient(size: Size) -> Quotient | None:
+    if len(size.terms) == 1 and size.terms[0][1] == 1 and len(size.terms[0][0]) == 1:
+        atom = size.terms[0][0][0]
+        return atom if isinstance(atom, Quotient) else None
+    return None
+
+
+def _monotone(size: Size) -> bool:
+    quotients = [a for m, _ in size.terms for a in m if isinstance(a, Quotient)]
+    return all(q.numerator.at_least(0) and q.denominator.at_least(1) for q in quotients)
