@@ -1,0 +1,1 @@
+"""What runs a compiled program: plans, threads, artifacts, and the object that users call."""

@@ -1,0 +1,68 @@
+"""What runs a graph: the interface between those who compile and those who call."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+
+from dlc.graph import Graph, TensorType
+from dlc.graph.graph import Role
+
+Array = np.ndarray[Any, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Port:
+    """An input or output of a program."""
+
+    name: str
+    role: Role
+    type: TensorType
+
+
+class Executable(Protocol):
+    """A program that runs. `run` may be called from several threads at once."""
+
+    @property
+    def inputs(self) -> tuple[Port, ...]:
+        """Every input, whoever gives it, in the order of the signature."""
+
+    @property
+    def outputs(self) -> tuple[Port, ...]:
+        """Every output but the updates of bound arrays, in order; role `data`."""
+
+    def bind(self, arrays: Mapping[str, Array]) -> None:
+        """Gives params, states and slots: C-contiguous arrays in logical order, kept, not copied.
+
+        The program reads them at each run and writes its `update:PATH` outputs into them.
+        """
+
+    def run(
+        self,
+        feeds: Mapping[str, Array],
+        sizes: Mapping[str, int] | None = None,
+        out: Mapping[str, Array] | None = None,
+    ) -> dict[str, Array]:
+        """One run on data, hypers and clocks by name; `sizes` for what no input has.
+
+        Arrays have the ports' dtypes and axes. Results are fresh arrays, or those in `out`.
+        Raises DlcError where a check of the program fails.
+        """
+
+
+Factory = Callable[[Graph], Executable]
+"""Makes a program of a graph; who calls it chooses interpretation and threads."""
+
+
+def ports(graph: Graph) -> tuple[tuple[Port, ...], tuple[Port, ...]]:
+    """The inputs and the outputs of a graph; updates are no outputs."""
+    inputs = tuple(Port(n.attrs["name"], n.attrs["role"], n.type) for n in graph.inputs)
+    outputs = tuple(
+        Port(name, "data", node.type)
+        for name, node in graph.outputs.items()
+        if not name.startswith("update:")
+    )
+    return inputs, outputs
