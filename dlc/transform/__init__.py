@@ -1,0 +1,1 @@
+"""Graph to graph: gradients and simplifications; `pipeline.py` holds the order."""
