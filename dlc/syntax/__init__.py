@@ -1,1 +1,6 @@
 """From the text of a `.dl` file to its syntax tree, and back to canonical text."""
+
+from dlc.syntax.parser import parse
+from dlc.syntax.sources import read_source
+
+__all__ = ["parse", "read_source"]

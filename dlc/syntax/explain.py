@@ -1,0 +1,252 @@
+"""From the place where a parse fails to the mistake that a person made there."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+from dlc.diagnostics import Diagnostic
+from dlc.diagnostics import syntax as mistakes
+from dlc.syntax.layout import INDENT, NL
+from dlc.syntax.lexer import NAME, NUMBER, STRING, Token
+
+COMPARISONS = frozenset({"==", "!=", "<", "<=", ">", ">="})
+BINARY = COMPARISONS | {"+", "-", "*", "/", "//", "%", "**", "and", "or", "|>"}
+UNFINISHED = {"=", "<-", ",", "->", "not", "in", "wrt", "using", "minimize"}
+HEADERS = frozenset({
+    "def", "layer", "model", "optimizer", "train", "step", "if", "elif", "else", "for", "scan",
+})  # fmt: skip
+STATEMENTS = frozenset({
+    "layer", "param", "state", "carry", "emit", "return", "for", "if", "elif", "else", "scan",
+    "minimize", "metric",
+})  # fmt: skip
+ITEMS = frozenset({
+    "def", "model", "optimizer", "train", "hyper", "from",
+})  # fmt: skip
+FOREIGN_STATEMENTS = {
+    "import": "name what you need: `from models.lenet import LeNet`",
+    "class": "a network is a `layer` or a `model`",
+    "while": "loops run over a list (`for`) or along an axis (`scan t in T:`)",
+    "print": "a step reports numbers with `metric name = ...`",
+    "lambda": "write a small function as a `def`",
+    "pass": "a body may hold its documentation only: a string in triple quotes",
+    "break": "loops run over all of their list",
+    "continue": "loops run over all of their list",
+    "try": "there are no exceptions: what can fail is checked before the program runs",
+    "raise": "there are no exceptions: what can fail is checked before the program runs",
+    "assert": "sizes and types are checked where they are declared",
+    "with": "remove it",
+    "del": "names need no deletion",
+    "global": "use a constant at the top of the file, or a parameter",
+    "yield": "in a `scan`, `emit out = x` stacks the values of all turns",
+    "match": "write `if` and `elif`",
+    "elseif": "write `elif`",
+    "elsif": "write `elif`",
+    "function": "write `def`",
+    "func": "write `def`",
+    "fn": "write `def`",
+    "fun": "write `def`",
+    "let": "write `name = value`",
+    "var": "write `name = value`",
+    "const": "write `NAME = value` at the top of the file",
+    "async": "remove it",
+}
+KINDS = {
+    NAME: "a name", NUMBER: "a number", STRING: "a string", NL: "the end of the line",
+    INDENT: "an indented block", "_DEDENT": "the end of the block", "$END": "the end of the file",
+}  # fmt: skip
+
+
+def explain(
+    line: list[Token], at: int, accepted: Collection[str], terminals: dict[str, str]
+) -> Diagnostic:
+    """The mistake at token `at` of a logical line, which ends with its `_NL`.
+
+    `accepted` are the terminals that could stand there, `terminals` the words and operators by
+    their terminal.
+    """
+    for token in line:
+        if token.mistake is not None:
+            return token.mistake
+    token = line[at]
+    return (
+        _layout(line, at, accepted)
+        or _foreign(line, at)
+        or _assignment(line, at)
+        or _misplaced(line, at, accepted)
+        or _line_end(line, at, accepted)
+        or mistakes.UnexpectedToken(token.span, _shown(token), _expected(accepted, terminals))
+    )
+
+
+def _layout(line: list[Token], at: int, accepted: Collection[str]) -> Diagnostic | None:
+    token = line[at]
+    if token.type == INDENT:
+        return mistakes.UnexpectedIndent(line[at + 1].span if at + 1 < len(line) else token.span)
+    if at and line[at - 1].text == ":" and NL in accepted and token.type != NL:
+        return mistakes.BlockOnLine(token.span)
+    if token.type == NL and "COLON" in accepted and header_word(line):
+        return mistakes.MissingColon(token.span, header_word(line))
+    return None
+
+
+def header_word(line: list[Token]) -> str:
+    """The word that opens a block with this line, or nothing."""
+    word = line[0].text
+    if word not in HEADERS:
+        return ""
+    if word == "layer" and len(line) > 2 and line[2].text == "=":
+        return ""
+    return word
+
+
+def _foreign(line: list[Token], at: int) -> Diagnostic | None:
+    first, token = line[0], line[at]
+    before = line[at - 1] if at else None
+    if first.text in FOREIGN_STATEMENTS and at <= 1 and first.type != STRING:
+        return mistakes.ForeignStatement(first.span, FOREIGN_STATEMENTS[first.text])
+    if first.text == "else" and token.text == "if":
+        return mistakes.ForeignStatement(token.span, "write `elif`")
+    if before is not None and before.text == "lambda":
+        return mistakes.ForeignExpression(before.span, "lambda", "write the function as a `def`")
+    if at == 0 or before is None:
+        return None
+    match token.text:
+        case "if" if _ends_value(before):
+            fix = "write `where(condition, a, b)`, or an `if` statement"
+            return mistakes.ForeignExpression(token.span, "`a if condition else b`", fix)
+        case "for" if _ends_value(before):
+            fix = "build the list in a `for` loop: `items = items + [x]`"
+            return mistakes.ForeignExpression(token.span, "list comprehensions", fix)
+        case "is":
+            return mistakes.ForeignExpression(token.span, "`is`", "write `==`")
+        case "in" | "not" if _ends_value(before) and first.text not in ("for", "scan", "hyper"):
+            fix = "compare with each value: `x == a or x == b`"
+            return mistakes.ForeignExpression(token.span, "test for membership", fix)
+        case "*" | "**" if before.text in ("(", ",", "["):
+            fix = "write the values one by one"
+            return mistakes.ForeignExpression(token.span, "starred values", fix)
+    if token.text in COMPARISONS:
+        chained = _comparison_before(line, at)
+        if chained:
+            return mistakes.ChainedComparison(token.span, chained.span)
+    return None
+
+
+def _ends_value(token: Token) -> bool:
+    return token.type in (NAME, NUMBER, STRING) or token.text in (")", "]", "true", "false", "..")
+
+
+def _comparison_before(line: list[Token], at: int) -> Token | None:
+    """The comparison that the one at `at` would chain with."""
+    depth = 0
+    for token in reversed(line[:at]):
+        if token.text in (")", "]"):
+            depth += 1
+        elif token.text in ("(", "["):
+            depth -= 1
+            if depth < 0:
+                return None
+        elif depth == 0 and token.text in ("and", "or", "not", "|>", ",", "=", ":", "if", "return"):
+            return None
+        elif depth == 0 and token.text in COMPARISONS:
+            return token
+    return None
+
+
+def _assignment(line: list[Token], at: int) -> Diagnostic | None:
+    first, token = line[0], line[at]
+    depth = _depth(line, at)
+    starts_with_name = first.type == NAME and first.text not in STATEMENTS
+    if token.text == "=":
+        if first.text in ("if", "elif", "while", "return", "for") and depth == 0:
+            return mistakes.AssignmentInExpression(token.span)
+        if depth == 0 and any(t.text == "=" for t in line[:at]) and first.text != "param":
+            return mistakes.ChainedAssignment(token.span)
+        if depth > 0 and line[at - 1].type != NAME:
+            return mistakes.AssignmentInExpression(token.span)
+    if token.text == ":" and at == 1 and starts_with_name:
+        return mistakes.TypedAssignment(token.span)
+    if at >= 1 and starts_with_name and not any(t.text == "=" for t in line[:at]):
+        return _no_assignment(line, at)
+    if at == 0 and (token.type == NUMBER or token.text in ("(", "[", "-", "not", "true", "false")):
+        return mistakes.ExpressionStatement(token.span)
+    return None
+
+
+def _no_assignment(line: list[Token], at: int) -> Diagnostic | None:
+    """A line that starts with a name but assigns nothing."""
+    token = line[at]
+    continues = token.text in BINARY or token.text in ("(", "[", ".", ",") or token.type == NL
+    if not continues:
+        return None
+    depths = [_depth(line, place) for place in range(len(line))]
+    if any(t.text in ("=", "<-") and not depth for t, depth in zip(line, depths, strict=True)):
+        return mistakes.AssignmentTarget(line[0].span)
+    return mistakes.ExpressionStatement(line[0].span)
+
+
+def _depth(line: list[Token], at: int) -> int:
+    opened = sum(token.text in ("(", "[") for token in line[:at])
+    return opened - sum(token.text in (")", "]") for token in line[:at])
+
+
+def _misplaced(line: list[Token], at: int, accepted: Collection[str]) -> Diagnostic | None:
+    token = line[at]
+    if at == 0 and token.type == STRING:
+        return mistakes.MisplacedDocstring(token.span)
+    if at == 0 and token.text in STATEMENTS | ITEMS | {"step", "batch"}:
+        where, fix = _where(token.text, accepted)
+        return mistakes.Misplaced(token.span, where, fix)
+    is_word = token.text.isidentifier() and token.type != NAME
+    if is_word and NAME in accepted and token.text not in ("true", "false"):
+        return mistakes.ReservedName(token.span)
+    return None
+
+
+def _where(word: str, accepted: Collection[str]) -> tuple[str, str]:
+    if word in ("elif", "else"):
+        return "here", "it follows the block of an `if`, at the same indentation"
+    if "DEF" in accepted:
+        if word in ("step", "batch"):
+            return "at the top of a file", "put it in a `train` block"
+        return "at the top of a file", "put it in the body of a `def`, `layer` or `model`"
+    if "BATCH" in accepted:
+        fix = "a `train` block holds settings (`epochs = 5`), `batch` and steps"
+        return "in a `train` block", fix
+    if word in ("step", "batch"):
+        return "in a body", "it belongs to a `train` block"
+    return "in a body", "declare it at the top of the file"
+
+
+def _line_end(line: list[Token], at: int, accepted: Collection[str]) -> Diagnostic | None:
+    token = line[at]
+    if token.type != NL or NL in accepted:
+        return None
+    before = line[at - 1].text if at else ""
+    if before == "return":
+        return mistakes.LineEndsEarly(token.span, "the value that `return` gives")
+    if before in BINARY | UNFINISHED:
+        return mistakes.LineEndsEarly(token.span, f"what follows `{before}`")
+    missing = {"EQUAL": "`= ...`", "USING": "`using OPTIMIZER(...)`", "WRT": "`wrt NETWORK`"}
+    for terminal, words in missing.items():
+        if terminal in accepted and line[0].text not in HEADERS - {"layer"}:
+            return mistakes.LineEndsEarly(token.span, words)
+    return None
+
+
+def _shown(token: Token) -> str:
+    if token.type in KINDS and token.type not in (NAME, NUMBER, STRING):
+        return KINDS[token.type]
+    text = token.text.split("\n")[0]
+    return f"`{text}`" if len(text) < 40 else f"`{text[:36]}...`"
+
+
+def _expected(accepted: Collection[str], terminals: dict[str, str]) -> tuple[str, ...]:
+    """What could stand there, if that is a short list."""
+    found = [name for name in accepted if name in terminals or name in KINDS]
+    if NAME in found and NUMBER in found:
+        return ("a value",)
+    words = sorted(f"`{terminals[name]}`" for name in found if name in terminals)
+    kinds = [KINDS[name] for name in found if name in KINDS]
+    expected = (*kinds, *words)
+    return expected if len(expected) <= 4 else ()

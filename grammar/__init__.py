@@ -1,0 +1,1 @@
+"""The grammar of the dl language, for Lark (LALR): `dl.lark`."""
