@@ -1,0 +1,149 @@
+"""Programs that would explode: loops, sizes, nesting, memory. Said before anything is allocated."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from dlc.diagnostics.placed import Placed
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TooManyTurns(Placed):
+    """A loop is too long to unroll.
+
+    `for` is decided while compiling and each turn is written out. A list holds at most 100,000
+    elements and a program runs at most 1,000,000 statements. Work on a tensor with an axis
+    instead of a loop.
+    """
+
+    code = "E0601"
+    count: str
+    limit: int
+
+    @property
+    def message(self) -> str:
+        """The mistake in one line."""
+        return f"this makes {self.count}; the limit is {self.limit:,}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TooLarge(Placed):
+    """A number, an axis or a tensor is larger than the compiler can handle.
+
+    An axis has at most 2**31 - 1 elements (indices are i32), a tensor at most 2**40, and a
+    number known while compiling fits 64 bits.
+    """
+
+    code = "E0602"
+    what: str
+    limit: str
+
+    @property
+    def message(self) -> str:
+        """The mistake in one line."""
+        return f"{self.what}; the limit is {self.limit}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TooDeep(Placed):
+    """Calls are nested too deeply.
+
+    Functions and layers may call each other up to 40 deep. Flatten the program.
+    """
+
+    code = "E0603"
+
+    @property
+    def message(self) -> str:
+        """The mistake in one line."""
+        return "calls are nested too deeply here"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recursion(Placed):
+    """A def, layer or model calls itself, directly or through others.
+
+    The language has no recursion: every program ends. Repeat with `for i in range(n):`.
+    """
+
+    code = "E0604"
+    chain: tuple[str, ...]
+
+    @property
+    def message(self) -> str:
+        """The mistake in one line."""
+        return f"{self.chain[0]} calls itself: {' -> '.join(self.chain)}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImportCycle(Placed):
+    """Files import each other in a circle.
+
+    Move what both need into a third file.
+    """
+
+    code = "E0605"
+    chain: tuple[str, ...]
+
+    @property
+    def message(self) -> str:
+        """The mistake in one line."""
+        return f"these files import each other: {' -> '.join(self.chain)}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TooManyNodes(Placed):
+    """The program unrolls into too many operations.
+
+    A model or step may have 200,000. Loops with fewer turns, or one tensor with an axis more
+    instead of many tensors, make it smaller.
+    """
+
+    code = "E0606"
+    limit: int
+
+    @property
+    def message(self) -> str:
+        """The mistake in one line."""
+        return f"more than {self.limit:,} operations"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OutOfMemory(Placed):
+    """The parameters, or one tensor that must be held, need more memory than this machine has.
+
+    The size follows from the axes; check the largest one. Nothing was allocated.
+    """
+
+    code = "E0607"
+    what: str
+    bytes: int
+    available: int
+
+    @property
+    def message(self) -> str:
+        """The mistake in one line."""
+        need, have = _gib(self.bytes), _gib(self.available)
+        return f"{self.what} needs {need}; this machine has {have} of memory"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NotSupportedYet(Placed):
+    """The language has it, this version of the compiler does not.
+
+    `scan` and what is built on it (`carry`, `emit`, `prod`, `cumsum`) come with a later version.
+    """
+
+    code = "E0610"
+    what: str
+
+    @property
+    def message(self) -> str:
+        """The mistake in one line."""
+        return f"{self.what} is not supported yet"
+
+
+def _gib(count: int) -> str:
+    if count >= 1 << 60:
+        return f"{count / (1 << 60):,.0f} EiB"
+    return f"{count / (1 << 30):,.1f} GiB" if count >= 1 << 30 else f"{count / (1 << 20):,.1f} MiB"
