@@ -1,0 +1,307 @@
+"""The object that users call: a program's models over one set of parameters."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from dlc.diagnostics import fail
+from dlc.diagnostics.calls import (
+    ArgumentMissing,
+    ArgumentUnknown,
+    ModelUnclear,
+    NameUnknown,
+    SizeMissing,
+)
+from dlc.graph import Graph, TensorType
+from dlc.runtime import artifact
+from dlc.runtime.arrays import Sizes, check_out, convert
+from dlc.runtime.artifact import Contents
+from dlc.runtime.executable import Array, Executable, Factory, Port, ports
+from dlc.runtime.params import Params, params_of, show
+from dlc.runtime.probe import COTANGENT, gradient_graph, value_graph
+
+
+class Outputs(tuple[Array, ...]):
+    """The results of a model that returns several: a tuple whose items have names too."""
+
+    names: tuple[str, ...]
+
+    def __new__(cls, values: Mapping[str, Array]) -> Outputs:
+        """The results in the order of the signature."""
+        self = super().__new__(cls, tuple(values.values()))
+        self.names = tuple(values)
+        return self
+
+    def named(self) -> dict[str, Array]:
+        """The results by name."""
+        return dict(zip(self.names, self, strict=True))
+
+    def __repr__(self) -> str:
+        return f"Outputs({', '.join(f'{n}={a!r}' for n, a in self.named().items())})"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return (Outputs, (self.named(),))
+
+
+class Model:
+    """One entry point of a program. Calls from several threads at once are independent."""
+
+    def __init__(
+        self, name: str, graph: Graph, params: Params, hypers: Mapping[str, Any], build: Factory
+    ) -> None:
+        self.name = name
+        self._graph = graph
+        self._params = params
+        self._hypers = dict(hypers)
+        self._build = build
+        self._programs: dict[tuple[str, str], Executable] = {}
+        self._lock = threading.Lock()
+        inputs, self._outputs = ports(graph)
+        self._inputs = tuple(p for p in inputs if p.role == "data")
+
+    @property
+    def signature(self) -> str:
+        """The model's line in the language: `LeNet(image: u8[N, C=1, Y=28]) -> f32[N, K=10]`."""
+        inside = ", ".join(f"{p.name}: {show(p.type)}" for p in self._inputs)
+        return f"{self.name}({inside}) -> {_results(self._outputs)}"
+
+    @property
+    def inputs(self) -> tuple[Port, ...]:
+        """The inputs of a call, in order."""
+        return self._inputs
+
+    @property
+    def outputs(self) -> tuple[Port, ...]:
+        """The results, in order."""
+        return self._outputs
+
+    @property
+    def graph(self) -> Graph:
+        """The inference graph, as elaborated."""
+        return self._graph
+
+    def __call__(self, *arguments: object, out: object = None, **named: object) -> Array | Outputs:
+        """The model's result for arrays by position or name; a tuple with names of several.
+
+        Besides its inputs it takes `seed` where it draws, its hypers, and by name the run-time
+        sizes that no input has. `out` is an array for the result, or a sequence or mapping of
+        them. Raises DlcError (E0790 to E0797) where an array does not fit.
+        """
+        results = self._run(("", ""), lambda: self._graph, arguments, named, out)
+        return _unwrapped(results)
+
+    def value(self, path: str, *arguments: object, **named: object) -> Array:
+        """An intermediate value: the result of an instance (`LeNet.conv_1`), or an input.
+
+        The call is the same otherwise. Raises DlcError (E0798) for a name that there is not.
+        """
+        make = lambda: value_graph(self._graph, path)  # noqa: E731
+        return self._run(("value", path), make, arguments, named, None)[path]
+
+    def gradient(
+        self,
+        wrt: str,
+        *arguments: object,
+        of: str | None = None,
+        cotangent: object = None,
+        **named: object,
+    ) -> Array:
+        """The gradient of sum(`of` * `cotangent`) with respect to the value called `wrt`.
+
+        `of` is by default the model's first output, `cotangent` all ones: an array of the shape
+        of `of`. The result has the type of `wrt`. Raises DlcError (E0798, E0799).
+        """
+        target = of or self._outputs[0].name
+        make = lambda: gradient_graph(self._graph, wrt, target)  # noqa: E731
+        if cotangent is None:
+            cotangent = np.ones_like(self.value(target, *arguments, **named))
+        named = {**named, COTANGENT: cotangent}
+        return self._run((f"gradient of {target}", wrt), make, arguments, named, None)[wrt]
+
+    def prepare(self) -> Executable:
+        """The program of a call, built if it is not yet."""
+        return self._program(("", ""), lambda: self._graph)
+
+    def _run(
+        self,
+        key: tuple[str, str],
+        make: Callable[[], Graph],
+        arguments: Sequence[object],
+        named: Mapping[str, object],
+        out: object,
+    ) -> dict[str, Array]:
+        program = self._program(key, make)
+        feeds, sizes = self._feeds(program, arguments, dict(named))
+        return program.run(feeds, sizes, None if out is None else self._outs(out, sizes))
+
+    def _program(self, key: tuple[str, str], make: Callable[[], Graph]) -> Executable:
+        with self._lock:
+            if key not in self._programs:
+                program = self._build(make())
+                program.bind(self._params.arrays)
+                self._programs[key] = program
+            return self._programs[key]
+
+    def _feeds(
+        self, program: Executable, arguments: Sequence[object], named: dict[str, object]
+    ) -> tuple[dict[str, Array], dict[str, int]]:
+        given = self._by_name(arguments, named)
+        symbols = self._graph.symbols
+        sizes = Sizes({s: _whole(s, given.pop(s)) for s in symbols if s in given})
+        feeds: dict[str, Array] = {}
+        for port in program.inputs:
+            if port.role in ("param", "state", "slot"):
+                continue
+            if port.name not in given and port.role == "data":
+                raise fail(ArgumentMissing(self.name, port.name, show(port.type)))
+            default = self._hypers.get(port.name, 0) if port.role == "hyper" else 0
+            array = convert(port, given.pop(port.name, default))
+            sizes.learn(port, array.shape)
+            feeds[port.name] = array
+        if given:
+            raise fail(ArgumentUnknown(self.name, next(iter(given)), self._known(program)))
+        sizes.check()
+        for symbol in symbols:
+            if symbol not in sizes.known:
+                raise fail(SizeMissing(self.name, symbol))
+        return feeds, sizes.known
+
+    def _by_name(self, arguments: Sequence[object], named: dict[str, object]) -> dict[str, object]:
+        names = [port.name for port in self._inputs]
+        if len(arguments) > len(names):
+            extra = f"number {len(arguments)}"
+            raise fail(ArgumentUnknown(self.name, extra, tuple(names)))
+        positional = dict(zip(names, arguments, strict=False))
+        for name in positional.keys() & named.keys():
+            raise fail(ArgumentUnknown(self.name, f"{name} twice", tuple(names)))
+        return positional | named
+
+    def _known(self, program: Executable) -> tuple[str, ...]:
+        asked = (p.name for p in program.inputs if p.role in ("data", "hyper", "clock"))
+        return (*asked, *self._graph.symbols)
+
+    def _outs(self, out: object, sizes: Mapping[str, int]) -> dict[str, Array]:
+        names = [port.name for port in self._outputs]
+        if isinstance(out, Mapping):
+            given = dict(out)
+        elif isinstance(out, tuple | list):
+            given = dict(zip(names, out, strict=False))
+        else:
+            given = {names[0]: out}
+        types = {port.name: port for port in self._outputs}
+        for name in given.keys() - types.keys():
+            raise fail(NameUnknown("output", str(name), tuple(names)))
+        return {name: check_out(types[name], array, sizes) for name, array in given.items()}
+
+    def __repr__(self) -> str:
+        return f"<dlc model {self.signature}>"
+
+
+class Module:
+    """A compiled program: its models, called by name, and their parameters.
+
+    With one model the module itself is called: `net(image=x)`; with several, `net.G(z)`.
+    """
+
+    if TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> Model: ...
+
+    def __init__(self, contents: Contents, build: Factory, *, writer: str) -> None:
+        self._contents = contents
+        self._build = build
+        self._writer = writer
+        self._params = params_of(contents)
+        self.models = {
+            name: Model(name, graph, self._params, contents.hypers, build)
+            for name, graph in contents.graphs.items()
+        }
+        """The models by name."""
+        taken = set(dir(type(self))) | set(self.__dict__)
+        self.__dict__.update({n: m for n, m in self.models.items() if n not in taken})
+
+    @property
+    def params(self) -> Params:
+        """Parameters and states by path: read a copy, or write `net.params[path] = array`."""
+        return self._params
+
+    @property
+    def signature(self) -> str:
+        """A line for each model."""
+        return "\n".join(model.signature for model in self.models.values())
+
+    @property
+    def contents(self) -> Contents:
+        """What an artifact of the module holds, with its present parameters."""
+        old = self._contents
+        weights = dict(self._params)
+        return Contents(
+            old.name, old.graphs, weights, old.sources, old.hypers, old.facts, old.native
+        )
+
+    def __call__(self, *arguments: object, out: object = None, **named: object) -> Array | Outputs:
+        """Calls the one model; see `Model.__call__`."""
+        return self.only()(*arguments, out=out, **named)
+
+    def value(self, path: str, *arguments: object, **named: object) -> Array:
+        """An intermediate value of the model that the path begins with; see `Model.value`."""
+        return self._of(path).value(path, *arguments, **named)
+
+    def gradient(
+        self,
+        wrt: str,
+        *arguments: object,
+        of: str | None = None,
+        cotangent: object = None,
+        **named: object,
+    ) -> Array:
+        """A gradient in the model that the path begins with; see `Model.gradient`."""
+        model = self._of(wrt)
+        return model.gradient(wrt, *arguments, of=of, cotangent=cotangent, **named)
+
+    def only(self, name: str | None = None) -> Model:
+        """The model called `name`, or the only one. Raises DlcError (E0789, E0798)."""
+        if name is None:
+            if len(self.models) != 1:
+                raise fail(ModelUnclear(self._contents.name, tuple(self.models)))
+            return next(iter(self.models.values()))
+        if name not in self.models:
+            raise fail(NameUnknown("model", name, tuple(self.models)))
+        return self.models[name]
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Writes the artifact (`.dlm`), whole or not at all. Raises DlcError (E0905)."""
+        artifact.save(self.contents, path, writer=self._writer)
+
+    def to_bytes(self) -> bytes:
+        """The bytes of the artifact."""
+        return artifact.encode(self.contents, writer=self._writer)
+
+    def _of(self, path: str) -> Model:
+        return self.models.get(path.split(".")[0]) or self.only()
+
+    def __repr__(self) -> str:
+        count = sum(self._params.arrays[p].size for p in self._params)
+        lines = [f"  {model.signature}" for model in self.models.values()]
+        head = f"<dlc module {self._contents.name}: {count:,} parameters"
+        return "\n".join([head, *lines]) + ">"
+
+
+def _results(outputs: Sequence[Port]) -> str:
+    if len(outputs) == 1 and outputs[0].name == "out":
+        return show(outputs[0].type)
+    return f"({', '.join(f'{p.name}: {show(p.type)}' for p in outputs)})"
+
+
+def _unwrapped(results: Mapping[str, Array]) -> Array | Outputs:
+    return Outputs(results) if len(results) != 1 else next(iter(results.values()))
+
+
+def _whole(name: str, value: object) -> int:
+    port = Port(name, "data", TensorType("i64"))
+    return max(0, int(convert(port, value)))

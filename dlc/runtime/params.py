@@ -1,0 +1,79 @@
+"""The parameters and states of a program by path."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+import numpy as np
+
+from dlc.diagnostics import fail
+from dlc.diagnostics.calls import NameUnknown
+from dlc.graph import TensorType
+from dlc.ops.op import NUMPY_DTYPES
+from dlc.runtime.arrays import Sizes, convert
+from dlc.runtime.artifact import Contents
+from dlc.runtime.executable import Array, Port, ports
+
+WEIGHT_ROLES = ("param", "state")
+
+
+class Params(Mapping[str, Array]):
+    """The parameters and states of a module by path, in logical order.
+
+    Reading gives a copy; `params[path] = array` writes, converting by NumPy's same-kind rule.
+    """
+
+    def __init__(self, types: Mapping[str, Port], arrays: Mapping[str, Array]) -> None:
+        self._types = dict(types)
+        self.arrays = dict(arrays)
+        """What the programs read: C-contiguous, written in place."""
+
+    def __getitem__(self, path: str) -> Array:
+        if path not in self._types:
+            raise KeyError(path)
+        return self.arrays[path].copy()
+
+    def __setitem__(self, path: str, value: object) -> None:
+        if path not in self._types:
+            raise fail(NameUnknown("parameter", path, tuple(self._types)))
+        array = convert(self._types[path], value)
+        Sizes({}).learn(self._types[path], array.shape)
+        self.arrays[path][...] = array
+
+    def update(self, values: Mapping[str, object]) -> None:
+        """Writes several."""
+        for path, value in values.items():
+            self[path] = value
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._types)
+
+    def __len__(self) -> int:
+        return len(self._types)
+
+    def __repr__(self) -> str:
+        rows = [f"  {path}: {port.role} {show(port.type)}" for path, port in self._types.items()]
+        return "\n".join(["Params(", *rows, ")"])
+
+
+def show(type: TensorType) -> str:
+    """A type as the language writes it: `u8[N, C=1]`."""
+    dims = [f"{a}" if str(n) == a.name else f"{a}={n}" for a, n in type.dims]
+    return f"{type.dtype}[{', '.join(dims)}]" if dims else type.dtype
+
+
+def params_of(contents: Contents) -> Params:
+    """Fresh arrays for what the graphs of the artifact own, holding its weights."""
+    found = {
+        port.name: port
+        for graph in contents.graphs.values()
+        for port in ports(graph)[0]
+        if port.role in WEIGHT_ROLES
+    }
+    arrays = {}
+    for path, port in found.items():
+        array = np.zeros([n.value({}) for n in port.type.sizes], NUMPY_DTYPES[port.type.dtype])
+        arrays[path] = array
+    params = Params(found, arrays)
+    params.update({path: contents.weights[path] for path in found})
+    return params
