@@ -8,7 +8,7 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 
 from dlc.diagnostics import fail
-from dlc.diagnostics.calls import ArrayAxes, ArraySize, ArrayType, ArrayUnreadable, OutUnfit
+from dlc.diagnostics.embedding import ArrayAxes, ArraySize, ArrayType, ArrayUnreadable, OutUnfit
 from dlc.graph import Size, TensorType
 from dlc.ops.op import NUMPY_DTYPES
 from dlc.runtime.executable import Array, Port

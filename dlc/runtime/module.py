@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from dlc.diagnostics import fail
-from dlc.diagnostics.calls import (
-    ArgumentMissing,
-    ArgumentUnknown,
+from dlc.diagnostics.embedding import (
+    InputMissing,
+    InputUnknown,
     ModelUnclear,
-    NameUnknown,
     SizeMissing,
+    ValueUnknown,
 )
 from dlc.graph import Graph, TensorType
 from dlc.runtime import artifact
@@ -158,13 +158,13 @@ class Model:
             if port.role in ("param", "state", "slot"):
                 continue
             if port.name not in given and port.role == "data":
-                raise fail(ArgumentMissing(self.name, port.name, show(port.type)))
+                raise fail(InputMissing(self.name, port.name, show(port.type)))
             default = self._hypers.get(port.name, 0) if port.role == "hyper" else 0
             array = convert(port, given.pop(port.name, default))
             sizes.learn(port, array.shape)
             feeds[port.name] = array
         if given:
-            raise fail(ArgumentUnknown(self.name, next(iter(given)), self._known(program)))
+            raise fail(InputUnknown(self.name, next(iter(given)), self._known(program)))
         sizes.check()
         for symbol in symbols:
             if symbol not in sizes.known:
@@ -175,10 +175,10 @@ class Model:
         names = [port.name for port in self._inputs]
         if len(arguments) > len(names):
             extra = f"number {len(arguments)}"
-            raise fail(ArgumentUnknown(self.name, extra, tuple(names)))
+            raise fail(InputUnknown(self.name, extra, tuple(names)))
         positional = dict(zip(names, arguments, strict=False))
         for name in positional.keys() & named.keys():
-            raise fail(ArgumentUnknown(self.name, f"{name} twice", tuple(names)))
+            raise fail(InputUnknown(self.name, f"{name} twice", tuple(names)))
         return positional | named
 
     def _known(self, program: Executable) -> tuple[str, ...]:
@@ -195,7 +195,7 @@ class Model:
             given = {names[0]: out}
         types = {port.name: port for port in self._outputs}
         for name in given.keys() - types.keys():
-            raise fail(NameUnknown("output", str(name), tuple(names)))
+            raise fail(ValueUnknown("output", str(name), tuple(names)))
         return {name: check_out(types[name], array, sizes) for name, array in given.items()}
 
     def __repr__(self) -> str:
@@ -271,7 +271,7 @@ class Module:
                 raise fail(ModelUnclear(self._contents.name, tuple(self.models)))
             return next(iter(self.models.values()))
         if name not in self.models:
-            raise fail(NameUnknown("model", name, tuple(self.models)))
+            raise fail(ValueUnknown("model", name, tuple(self.models)))
         return self.models[name]
 
     def save(self, path: str | os.PathLike[str]) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 import numpy as np
 
 from dlc.diagnostics import fail
-from dlc.diagnostics.calls import NameUnknown
+from dlc.diagnostics.embedding import ValueUnknown
 from dlc.graph import TensorType
 from dlc.ops.op import NUMPY_DTYPES
 from dlc.runtime.arrays import Sizes, convert
@@ -35,7 +35,7 @@ class Params(Mapping[str, Array]):
 
     def __setitem__(self, path: str, value: object) -> None:
         if path not in self._types:
-            raise fail(NameUnknown("parameter", path, tuple(self._types)))
+            raise fail(ValueUnknown("parameter", path, tuple(self._types)))
         array = convert(self._types[path], value)
         Sizes({}).learn(self._types[path], array.shape)
         self.arrays[path][...] = array

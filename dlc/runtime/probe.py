@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dlc.diagnostics import fail
-from dlc.diagnostics.calls import NameUnknown, NotDifferentiable
+from dlc.diagnostics.embedding import GradientMissing, ValueUnknown
 from dlc.graph import FLOATS, Graph, Node, input_node, users
 from dlc.ops import build
 
@@ -24,9 +24,9 @@ def gradient_graph(graph: Graph, wrt: str, of: str) -> Graph:
     x, y = find(graph, wrt), find(graph, of)
     for name, node in ((wrt, x), (of, y)):
         if node.type.dtype not in FLOATS:
-            raise fail(NotDifferentiable(name, f"it is {node.type}"))
+            raise fail(GradientMissing(name, f"it is {node.type}"))
     if x not in Graph((), {of: y}).nodes:
-        raise fail(NotDifferentiable(wrt, f"{of} is not computed from it"))
+        raise fail(GradientMissing(wrt, f"{of} is not computed from it"))
     weight = input_node(COTANGENT, y.type)
     loss = build.mul(y, weight)
     if y.type.axes:
@@ -44,7 +44,7 @@ def find(graph: Graph, name: str) -> Node:
     found = named.get(name) or _result_of(graph, name)
     if found is None:
         paths = (node.path for node in graph.nodes if node.path)
-        raise fail(NameUnknown("value", name, tuple(dict.fromkeys([*named, *paths]))))
+        raise fail(ValueUnknown("value", name, tuple(dict.fromkeys([*named, *paths]))))
     return found
 
 
