@@ -25,6 +25,11 @@ class Placed(Diagnostic):
         return (Label(self.at, self.remark),)
 
 
+def either(words: tuple[str, ...]) -> str:
+    """`a, b or c`."""
+    return " or ".join(part for part in (", ".join(words[:-1]), words[-1]) if part)
+
+
 @dataclass(frozen=True, slots=True)
 class UnexpectedToken(Placed):
     """The text stops making sense at this place.
@@ -38,6 +43,7 @@ class UnexpectedToken(Placed):
     example = "def f(x):\n    return x y\n"
     found: str
     expected: tuple[str, ...]
+    fix: str | None = None
 
     @property
     def message(self) -> str:
@@ -47,10 +53,12 @@ class UnexpectedToken(Placed):
     @property
     def remark(self) -> str:
         """What could stand here."""
-        if not self.expected:
-            return "not expected here"
-        head = ", ".join(self.expected[:-1])
-        return f"expected {head} or {self.expected[-1]}" if head else f"expected {self.expected[0]}"
+        return f"expected {either(self.expected)}" if self.expected else "not expected here"
+
+    @property
+    def help(self) -> str | None:
+        """The fix, where the place suggests one."""
+        return self.fix
 
 
 @dataclass(frozen=True, slots=True)
@@ -246,8 +254,7 @@ class UnindentMismatch(Placed):
     @property
     def help(self) -> str | None:
         """The columns that would fit."""
-        *rest, last = [str(width) for width in self.widths]
-        choices = f"{', '.join(rest)} or {last}" if rest else last
+        choices = either(tuple(str(width) for width in self.widths))
         return f"the blocks that are open here are indented by {choices}"
 
 

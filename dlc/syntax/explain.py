@@ -12,6 +12,8 @@ from dlc.syntax.lexer import NAME, NUMBER, STRING, Token
 COMPARISONS = frozenset({"==", "!=", "<", "<=", ">", ">="})
 BINARY = COMPARISONS | {"+", "-", "*", "/", "//", "%", "**", "and", "or", "|>"}
 UNFINISHED = {"=", "<-", ",", "->", "not", "in", "wrt", "using", "minimize"}
+CONTINUES = BINARY | {"(", "[", "."}
+"""What may follow every value; not worth listing."""
 HEADERS = frozenset({
     "def", "layer", "model", "optimizer", "train", "step", "if", "elif", "else", "for", "scan",
 })  # fmt: skip
@@ -57,12 +59,16 @@ KINDS = {
 
 
 def explain(
-    line: list[Token], at: int, accepted: Collection[str], terminals: dict[str, str]
+    line: list[Token],
+    at: int,
+    accepted: Collection[str],
+    accepted_first: Collection[str],
+    terminals: dict[str, str],
 ) -> Diagnostic:
     """The mistake at token `at` of a logical line, which ends with its `_NL`.
 
-    `accepted` are the terminals that could stand there, `terminals` the words and operators by
-    their terminal.
+    `accepted` are the terminals that could stand there, `accepted_first` those at the start of
+    the line, `terminals` the words and operators by their terminal.
     """
     for token in line:
         if token.mistake is not None:
@@ -71,10 +77,10 @@ def explain(
     return (
         _layout(line, at, accepted)
         or _foreign(line, at)
+        or _misplaced(line, at, accepted, accepted_first)
         or _assignment(line, at)
-        or _misplaced(line, at, accepted)
         or _line_end(line, at, accepted)
-        or mistakes.UnexpectedToken(token.span, _shown(token), _expected(accepted, terminals))
+        or _unexpected(line, at, _expected(accepted, terminals))
     )
 
 
@@ -179,9 +185,11 @@ def _no_assignment(line: list[Token], at: int) -> Diagnostic | None:
     continues = token.text in BINARY or token.text in ("(", "[", ".", ",") or token.type == NL
     if not continues:
         return None
-    depths = [_depth(line, place) for place in range(len(line))]
-    if any(t.text in ("=", "<-") and not depth for t, depth in zip(line, depths, strict=True)):
-        return mistakes.AssignmentTarget(line[0].span)
+    depth = 0
+    for part in line:
+        depth += (part.text in ("(", "[")) - (part.text in (")", "]"))
+        if depth == 0 and part.text in ("=", "<-"):
+            return mistakes.AssignmentTarget(line[0].span)
     return mistakes.ExpressionStatement(line[0].span)
 
 
@@ -190,13 +198,17 @@ def _depth(line: list[Token], at: int) -> int:
     return opened - sum(token.text in (")", "]") for token in line[:at])
 
 
-def _misplaced(line: list[Token], at: int, accepted: Collection[str]) -> Diagnostic | None:
+def _misplaced(
+    line: list[Token], at: int, accepted: Collection[str], accepted_first: Collection[str]
+) -> Diagnostic | None:
     token = line[at]
     if at == 0 and token.type == STRING:
         return mistakes.MisplacedDocstring(token.span)
-    if at == 0 and token.text in STATEMENTS | ITEMS | {"step", "batch"}:
-        where, fix = _where(token.text, accepted)
-        return mistakes.Misplaced(token.span, where, fix)
+    first = line[0]
+    unread = at == 0 or (at == 1 and first.type == NAME and token.text not in ("=", "<-", ","))
+    if unread and first.text in STATEMENTS | ITEMS | {"step", "batch"}:
+        where, fix = _where(first.text, accepted_first)
+        return mistakes.Misplaced(first.span, where, fix)
     is_word = token.text.isidentifier() and token.type != NAME
     if is_word and NAME in accepted and token.text not in ("true", "false"):
         return mistakes.ReservedName(token.span)
@@ -234,6 +246,18 @@ def _line_end(line: list[Token], at: int, accepted: Collection[str]) -> Diagnost
     return None
 
 
+def _unexpected(line: list[Token], at: int, expected: tuple[str, ...]) -> Diagnostic:
+    token, before = line[at], line[at - 1]
+    if token.type == NL and expected:
+        return mistakes.LineEndsEarly(token.span, mistakes.either(expected))
+    fix = None
+    if token.type == STRING and at and before.end == token.start:
+        fix = "strings have no prefixes: remove it"
+    elif expected == ("`->`",) and line[0].text in ("layer", "model"):
+        fix = f"a {line[0].text} declares its result: `-> f32[N]`"
+    return mistakes.UnexpectedToken(token.span, _shown(token), expected, fix)
+
+
 def _shown(token: Token) -> str:
     if token.type in KINDS and token.type not in (NAME, NUMBER, STRING):
         return KINDS[token.type]
@@ -246,7 +270,9 @@ def _expected(accepted: Collection[str], terminals: dict[str, str]) -> tuple[str
     found = [name for name in accepted if name in terminals or name in KINDS]
     if NAME in found and NUMBER in found:
         return ("a value",)
-    words = sorted(f"`{terminals[name]}`" for name in found if name in terminals)
+    words = sorted(terminals[name] for name in found if name in terminals)
+    if "|>" in words:
+        words = [word for word in words if word not in CONTINUES]
     kinds = [KINDS[name] for name in found if name in KINDS]
-    expected = (*kinds, *words)
+    expected = (*kinds, *(f"`{word}`" for word in words))
     return expected if len(expected) <= 4 else ()

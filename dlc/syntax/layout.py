@@ -39,7 +39,7 @@ class _Layout:
         self.indents = [0]
         self.line_has_tokens = False
         self.filling = ""
-        """What the file indents with, once a line has shown it: tabs or spaces."""
+        """What the file indents with, once a line has shown it: a tab, a space, or "mixed"."""
 
     def run(self, raw: list[Token]) -> list[Token]:
         row, fresh = 0, True
@@ -63,7 +63,7 @@ class _Layout:
     def begin_row(self, token: Token, row: int, following: Token | None) -> None:
         """At the first token of a row: end the line before and open or close blocks."""
         lead = self.source.text[row : token.start].lstrip("\ufeff")
-        width = len(lead.expandtabs(8))
+        width = len(lead.expandtabs(4))
         if self.brackets:
             if not self.abandoned(token, width, following):
                 return
@@ -118,13 +118,14 @@ class _Layout:
             self.out.append(Token(BAD, "", token.start, token.start, self.source, mistake))
 
     def check_filling(self, token: Token, lead: str) -> Diagnostic | None:
-        """The mistake of a row that indents with what the file does not."""
+        """The mistake of the first row that indents with what the file does not."""
         kinds = set(lead) & {"\t", " "}
-        if not kinds:
+        if not kinds or self.filling == "mixed":
             return None
         self.filling = self.filling or lead[0]
         if kinds == {self.filling}:
             return None
+        self.filling = "mixed"
         return mistakes.TabsAndSpaces(Span(self.source, token.start - len(lead), token.start))
 
     def track(self, token: Token) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dlc.diagnostics import Diagnostic, DlcError, Source, Span
 from dlc.diagnostics import syntax as mistakes
 from dlc.syntax import tree
-from dlc.syntax.explain import explain, header_word
+from dlc.syntax.explain import STATEMENTS, explain, header_word
 from dlc.syntax.layout import DEDENT, INDENT, NL, layout
 from dlc.syntax.lexer import NAME, NUMBER, Token, scan
 from dlc.syntax.tables import Grammar, grammar
@@ -61,7 +61,7 @@ class _Parse:
         self.machine = self.grammar.start()
         self.line = 0
         """The index of the first token of this logical line."""
-        self.restart = self.machine
+        self.restart = self.machine.copy()
         """The parser as it was at the start of this line."""
         self.dropped: set[int] = set()
         """Ends of blocks that were never opened."""
@@ -72,6 +72,8 @@ class _Parse:
         index = 0
         while index < len(self.tokens) and len(self.mistakes) < MAX_MISTAKES:
             index = self.step(index)
+        if INDENT in self.machine.choices():
+            self.recover_missing_block(index)
         everything = Span(self.source, 0, len(self.source.text))
         if self.mistakes:
             return tree.File(None, (), span=everything)
@@ -116,38 +118,55 @@ class _Parse:
     def recover(self, index: int) -> int:
         """Report the mistake at a token, and go on behind its line."""
         token = self.tokens[index]
-        choices = self.machine.choices()
-        if index == self.line and INDENT in choices and token.type != INDENT:
+        if index == self.line and INDENT in self.restart.choices() and token.type != INDENT:
             return self.recover_missing_block(index)
         end = self.end_of_line(self.line)
         line = self.tokens[self.line : end + 1]
         if token.type == NL and token.mistake is None:
             line = self.tokens[self.line : index + 1]
-        self.mistakes.append(self.explain(line, index))
+        self.report(self.explain(line, index))
         if token.type == INDENT:
             self.dropped.add(self.end_of_block(index))
             self.begin_line(index + 1)
             return index + 1
-        if token.type == NL and "COLON" in choices and header_word(line):
+        if token.type == NL and "COLON" in self.machine.choices() and header_word(line):
             self.machine.feed(self.made("COLON", ":"))
             return index
         return self.skip(end)
 
+    def report(self, mistake: Diagnostic) -> None:
+        if mistake not in self.mistakes:
+            self.mistakes.append(mistake)
+
     def explain(self, line: list[Token], index: int) -> Diagnostic:
-        choices = self.machine.choices()
-        accepted = {name for name in choices if name.isupper() or name == "$END"}
-        return explain(line, index - self.line, accepted, self.grammar.texts_by_terminal)
+        self.machine = self.restart.copy()
+        for token in self.tokens[self.line : index]:
+            self.machine.feed(token)
+        return explain(
+            line,
+            index - self.line,
+            self.machine.accepts(),
+            self.restart.accepts(),
+            self.grammar.texts_by_terminal,
+        )
 
     def recover_missing_block(self, index: int) -> int:
         """After a line that ends with `:` nothing is indented."""
         header = self.start_of_line_before(index)
         word = self.tokens[header].text
-        self.mistakes.append(mistakes.MissingBlock(self.tokens[header].span, word))
+        self.report(mistakes.MissingBlock(self.tokens[header].span, word))
         self.machine.feed(self.made(INDENT, ""))
         self.feed_placeholder()
         self.machine.feed(self.made(DEDENT, ""))
         self.begin_line(index)
+        while index < len(self.tokens) and self.is_stray(self.tokens[index]):
+            index = self.skip(self.end_of_line(index))
         return index
+
+    def is_stray(self, token: Token) -> bool:
+        """Whether a line that starts with the token must belong to the block that is missing."""
+        terminal = self.grammar.terminals_by_text.get(token.text)
+        return token.text in STATEMENTS and terminal not in self.machine.accepts()
 
     def start_of_line_before(self, index: int) -> int:
         start = index - 2
