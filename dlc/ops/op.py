@@ -12,7 +12,9 @@ from dlc.graph import Attr, Axis, DType, Node, Size, TensorType
 
 Attrs = Mapping[str, Attr]
 Array = np.ndarray[Any, Any]
-Kind = Literal["source", "map", "view", "reduce", "dot", "gather", "scatter", "sort", "random", "marker"]
+Kind = Literal[
+    "source", "map", "view", "reduce", "dot", "gather", "scatter", "sort", "random", "marker"
+]
 """What the scheduler sees. source: no operands. map: elementwise by name. view: an index map.
 marker: expanded or dropped before scheduling (`grad`, `stop_gradient`)."""
 

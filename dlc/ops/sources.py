@@ -1,0 +1,191 @@
+"""Ops without operands: numbers, tables, indices, sizes; and random draws."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from dlc.graph import FLOATS, INTEGERS, Axis, Size, TensorType
+from dlc.ops.arrays import shape_of, stored
+from dlc.ops.op import NUMPY_DTYPES, ZERO, Array, Attrs, Op, Sample, TypeRuleError
+from dlc.ops.philox import uniform_words
+from dlc.ops.rules import count, distinct, tensor
+from dlc.ops.samples import K, N, T, dims, typed
+
+
+def _const_type(types: Sequence[TensorType], attrs: Attrs) -> TensorType:
+    count("const", types, 0)
+    dtype, value = attrs["dtype"], attrs["value"]
+    if dtype in INTEGERS:
+        limits = np.iinfo(NUMPY_DTYPES[dtype])
+        if value != value or not limits.min <= value <= limits.max or value != int(value):
+            raise TypeRuleError(f"{value} is not a number of {dtype}")
+    if dtype == "bool" and value not in (0, 1):
+        raise TypeRuleError(f"{value} is not a bool")
+    return TensorType(dtype)
+
+
+def _const(
+    arrays: Sequence[Array], types: Sequence[TensorType], result: TensorType, attrs: Attrs
+) -> Array:
+    value: Any = attrs["value"]
+    if result.dtype in INTEGERS:
+        value = np.array(int(value), NUMPY_DTYPES[result.dtype])
+    return stored(value, result.dtype)
+
+
+const = Op(
+    name="const",
+    doc="A number known while compiling.",
+    kind="source",
+    type=_const_type,
+    meaning=_const,
+    gradient=ZERO,
+    code=None,
+    samples=(
+        Sample((), {"value": 1.5, "dtype": "f32"}),
+        Sample((), {"value": -3, "dtype": "i32"}),
+        Sample((), {"value": True, "dtype": "bool"}),
+        Sample((), {"value": float("-inf"), "dtype": "f16"}),
+    ),
+)
+
+
+def _table_type(types: Sequence[TensorType], attrs: Attrs) -> TensorType:
+    count("table", types, 0)
+    shape, axes = np.shape(attrs["value"]), attrs["axes"]
+    if len(shape) != len(axes):
+        raise TypeRuleError(f"a table of {len(shape)} dimensions has {len(axes)} axes")
+    return tensor(attrs["dtype"], zip(axes, map(Size.of, shape), strict=True))
+
+
+def _table(
+    arrays: Sequence[Array], types: Sequence[TensorType], result: TensorType, attrs: Attrs
+) -> Array:
+    return stored(attrs["value"], result.dtype)
+
+
+table = Op(
+    name="table",
+    doc="An array known while compiling.",
+    kind="source",
+    type=_table_type,
+    meaning=_table,
+    gradient=ZERO,
+    code=None,
+    samples=(
+        Sample((), {"value": np.arange(6.0).reshape(2, 3), "dtype": "f32", "axes": (N, K)}),
+        Sample((), {"value": np.array([3, 1]), "dtype": "i32", "axes": (K,)}),
+    ),
+)
+
+
+def _index_type(types: Sequence[TensorType], attrs: Attrs) -> TensorType:
+    count("index", types, 0)
+    return TensorType.of("i32", ((attrs["axis"], attrs["size"]),))
+
+
+def _index(
+    arrays: Sequence[Array], types: Sequence[TensorType], result: TensorType, attrs: Attrs
+) -> Array:
+    return np.arange(shape_of(result)[0], dtype=np.int32)
+
+
+index = Op(
+    name="index",
+    doc="0, 1, 2, ... along an axis.",
+    kind="source",
+    type=_index_type,
+    meaning=_index,
+    gradient=ZERO,
+    code=None,
+    samples=(
+        Sample((), {"axis": T, "size": Size.of(7)}),
+        Sample((), {"axis": T, "size": Size()}),
+    ),
+)
+
+
+def _size_type(types: Sequence[TensorType], attrs: Attrs) -> TensorType:
+    count("size", types, 0)
+    return TensorType("i32")
+
+
+def _size(
+    arrays: Sequence[Array], types: Sequence[TensorType], result: TensorType, attrs: Attrs
+) -> Array:
+    value = Size.of(attrs["value"]).constant
+    assert value is not None, f"the size {attrs['value']} is not known"
+    return np.array(value, np.int32)
+
+
+size = Op(
+    name="size",
+    doc="A run-time size as a number.",
+    kind="source",
+    type=_size_type,
+    meaning=_size,
+    gradient=ZERO,
+    code=None,
+    samples=(Sample((), {"value": Size.of(12)}),),
+)
+
+
+def numbering(attrs: Attrs) -> tuple[Axis, ...]:
+    """The order in which the elements of a draw are numbered, the outermost axis first."""
+    given: tuple[Axis, ...] | None = attrs.get("order")
+    if given is not None:
+        return given
+    sized: Sequence[tuple[Axis, Size]] = attrs["axes"]
+    outer = [a for a, n in sized if n.constant is None]
+    return (*outer, *(a for a, n in sized if n.constant is not None))
+
+
+def _uniform_type(types: Sequence[TensorType], attrs: Attrs) -> TensorType:
+    count("uniform", types, 2)
+    for type in types:
+        if type != TensorType("i64"):
+            raise TypeRuleError(f"uniform takes an i64 scalar as seed and as step, not {type}")
+    if attrs["dtype"] not in FLOATS - {"f16", "bf16"}:
+        raise TypeRuleError(f"uniform draws f32 or f64, not {attrs['dtype']}")
+    drawn = tensor(attrs["dtype"], attrs["axes"])
+    if set(distinct("uniform", numbering(attrs))) != set(drawn.axes):
+        raise TypeRuleError("uniform numbers other axes than it draws")
+    return drawn
+
+
+def _uniform(
+    arrays: Sequence[Array], types: Sequence[TensorType], result: TensorType, attrs: Attrs
+) -> Array:
+    order = numbering(attrs)
+    shape = [dict(zip(result.axes, shape_of(result), strict=True))[a] for a in order]
+    elements = np.arange(int(np.prod(shape, dtype=np.int64)), dtype=np.uint64)
+    seed, step = (int(a) for a in arrays)
+    drawn = uniform_words(seed, step, elements, attrs["place"], attrs["word"]).reshape(shape)
+    return drawn.transpose([order.index(a) for a in result.axes]).astype(NUMPY_DTYPES[result.dtype])
+
+
+uniform = Op(
+    name="uniform",
+    doc="Draws in (0, 1), never 0 or 1, by Philox 4x32-10 from (seed, step, place, element):"
+    " elements are numbered with the axes of run-time size outermost, then in the written order.",
+    kind="random",
+    type=_uniform_type,
+    meaning=_uniform,
+    gradient=ZERO,
+    code=None,
+    samples=(
+        Sample(
+            (typed("i64"), typed("i64")),
+            {"axes": dims(N=5, K=7), "place": 0x123456789ABCDEF0, "word": 1, "dtype": "f32"},
+            draw="integers",
+        ),
+        Sample(
+            (typed("i64"), typed("i64")),
+            {"axes": dims(N=3, K=2), "order": (K, N), "place": 7, "word": 0, "dtype": "f64"},
+            draw="integers",
+        ),
+    ),
+)
