@@ -1,0 +1,1 @@
+"""Kernels to native code: the vector functions of kernel text, and its compilation."""

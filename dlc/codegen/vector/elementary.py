@@ -1,0 +1,215 @@
+"""exp, log and their kin: float32 as polynomials in LLVM IR, float64 by the C library.
+
+The polynomials are minimax fits (Lawson's iteration, coefficients rounded to float32 one by one).
+Bounds are in units in the last place of the float32 result, over all float32 arguments; every
+function is right for infinities, NaN, zeros of both signs and denormal numbers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from dlc.codegen.vector.define import Function, elementwise
+from dlc.codegen.vector.emit import Emit, Value
+from dlc.codegen.vector.types import F32, I32
+
+LOG2E = 1.4426950408889634
+LN2_HIGH, LN2_LOW = 0.693359375, -2.12194440e-4
+_EXP = (0.0013869843678548932, 0.008366446942090988, 0.04166744649410248, 0.1666654497385025, 0.5)
+_EXPM1 = (
+    0.00019764414173550904, 0.0013932380825281143, 0.008333543315529823, 0.04166649281978607,
+    0.1666666567325592, 0.5,
+)  # fmt: skip
+_LOG = (
+    -0.07645110040903091, 0.1277833729982376, -0.13164231181144714, 0.14199833571910858,
+    -0.16622774302959442, 0.20001284778118134, -0.25000837445259094, 0.3333333134651184,
+)  # fmt: skip
+_TANH = (
+    -0.005665035918354988, 0.020604275166988373, -0.05372936278581619, 0.13331322371959686,
+    -0.33333277702331543,
+)  # fmt: skip
+_ERF_SMALL = (
+    -0.0005811232258565724, 0.004955832846462727, -0.02673947624862194, 0.11281013488769531,
+    -0.3761241137981415, 0.12837913632392883,
+)  # fmt: skip
+_ERF_LARGE = (
+    1.1229891242692247e-05, -0.0003227936686016619, 0.0036424293648451567, -0.023762019351124763,
+    0.10623684525489807, 0.6351513266563416, 0.12864848971366882,
+)  # fmt: skip
+Formula = Callable[[Emit, Value], Value]
+
+
+def functions() -> list[Function]:
+    """The functions of one argument of this module, for f32 and f64."""
+    return [
+        _define("exp", exp, _libm("exp")),
+        _define("log", log, _libm("log")),
+        _define("log1p", log1p, _libm("log1p")),
+        _define("expm1", expm1, _libm("expm1")),
+        _define("tanh", tanh, _libm("tanh")),
+        _define("erf", erf, _libm("erf")),
+        _define("sigmoid", sigmoid, _sigmoid_by(_libm("exp"))),
+        _define("softplus", softplus, _softplus_by(_libm("exp"), _libm("log1p"))),
+    ]
+
+
+def _define(name: str, single: Formula, double: Formula) -> Function:
+    def of_single(e: Emit, a: Sequence[Value]) -> Value:
+        return single(e, a[0])
+
+    def of_double(e: Emit, a: Sequence[Value]) -> Value:
+        return double(e, a[0])
+
+    return elementwise(name, 1, {"f32": of_single, "f64": of_double})
+
+
+def _libm(name: str) -> Formula:
+    return lambda e, x: e.libm(name, x)
+
+
+def _power_of_two(e: Emit, n: Value) -> Value:
+    """2^n for integer lanes n of -126 to 127."""
+    return e.bits(e.builder.shl(e.builder.add(n, e.const(127, I32)), e.const(23, I32)), F32)
+
+
+def _reduced(e: Emit, x: Value) -> tuple[Value, Value]:
+    """(n, r) with x = n ln 2 + r, |r| <= ln 2 / 2, n a whole float."""
+    n = e.intrinsic("llvm.rint", e.builder.fmul(x, e.const(LOG2E, F32)))
+    r = e.fma(n, e.const(-LN2_HIGH, F32), x)
+    return n, e.fma(n, e.const(-LN2_LOW, F32), r)
+
+
+def exp(e: Emit, x: Value) -> Value:
+    """e^x, at most 1 ulp; denormal results are rounded once more."""
+    b = e.builder
+    inside = e.intrinsic("llvm.minnum", x, e.const(89.0, F32))
+    inside = e.intrinsic("llvm.maxnum", inside, e.const(-105.0, F32))
+    n, r = _reduced(e, inside)
+    tail = e.fma(e.polynomial(r, _EXP), b.fmul(r, r), r)
+    y = b.fadd(tail, e.const(1.0, F32))
+    # Two factors, so that neither over- nor underflows before the product does.
+    whole = b.fptosi(n, e.vector(I32))
+    half = b.ashr(whole, e.const(1, I32))
+    y = b.fmul(y, _power_of_two(e, half))
+    y = b.fmul(y, _power_of_two(e, b.sub(whole, half)))
+    return e.select(e.is_nan(x), x, y)
+
+
+def expm1(e: Emit, x: Value) -> Value:
+    """e^x - 1, at most 2 ulp."""
+    b = e.builder
+    inside = e.intrinsic("llvm.minnum", x, e.const(89.0, F32))
+    inside = e.intrinsic("llvm.maxnum", inside, e.const(-18.0, F32))
+    n, r = _reduced(e, inside)
+    q = e.fma(e.polynomial(r, _EXPM1), b.fmul(r, r), r)
+    scale = _power_of_two(e, b.sub(b.fptosi(n, e.vector(I32)), e.const(1, I32)))
+    y = e.fma(scale, q, b.fsub(scale, e.const(0.5, F32)))
+    y = b.fadd(y, y)
+    tiny = e.compare("<", e.absolute(x), 1e-8)  # keeps -0 and denormals
+    return e.select(b.or_(tiny, e.is_nan(x)), x, y)
+
+
+def _log_parts(e: Emit, x: Value) -> tuple[Value, Value]:
+    """(k, f) with x = 2^k (1 + f), sqrt(1/2) <= 1 + f < sqrt 2, for positive normal x."""
+    b = e.builder
+    offset = e.const(0x3F3504F3, I32)  # sqrt(1/2)
+    above = b.sub(e.bits(x, I32), offset)
+    k = b.ashr(above, e.const(23, I32))
+    mantissa = b.add(b.and_(above, e.const(0x7FFFFF, I32)), offset)
+    f = b.fsub(e.bits(mantissa, F32), e.const(1.0, F32))
+    return b.sitofp(k, e.vector(F32)), f
+
+
+def _log_sum(e: Emit, k: Value, f: Value) -> Value:
+    """k ln 2 + log(1 + f)."""
+    b = e.builder
+    square = b.fmul(f, f)
+    tail = b.fmul(b.fmul(f, square), e.polynomial(f, _LOG))
+    tail = e.fma(k, e.const(LN2_LOW, F32), tail)
+    tail = e.fma(square, e.const(-0.5, F32), tail)
+    return e.fma(k, e.const(LN2_HIGH, F32), b.fadd(f, tail))
+
+
+def log(e: Emit, x: Value) -> Value:
+    """The natural logarithm, at most 1.5 ulp; -inf for 0, NaN below."""
+    b = e.builder
+    small = e.compare("<", x, 2.0**-126)
+    normal = e.select(small, b.fmul(x, e.const(2.0**23, F32)), x)
+    k, f = _log_parts(e, normal)
+    k = e.select(small, b.fsub(k, e.const(23.0, F32)), k)
+    y = _log_sum(e, k, f)
+    y = e.select(e.compare("==", x, float("inf")), x, y)
+    y = e.select(e.compare("==", x, 0.0), float("-inf"), y)
+    return e.select(b.or_(e.compare("<", x, 0.0), e.is_nan(x)), float("nan"), y)
+
+
+def log1p(e: Emit, x: Value) -> Value:
+    """log(1 + x), at most 2 ulp; -inf for -1, NaN below."""
+    b, one = e.builder, e.const(1.0, F32)
+    u = b.fadd(x, one)
+    # What the sum lost: exact both ways round (Fast2Sum).
+    large = e.compare(">", x, 1.0)
+    lost = e.select(large, b.fsub(one, b.fsub(u, x)), b.fsub(x, b.fsub(u, one)))
+    k, f = _log_parts(e, u)
+    whole = b.fptosi(e.intrinsic("llvm.minnum", k, e.const(100.0, F32)), e.vector(I32))
+    f = e.fma(lost, _power_of_two(e, b.neg(whole)), f)
+    y = _log_sum(e, k, f)
+    y = e.select(e.compare("==", x, float("inf")), x, y)
+    y = e.select(e.compare("<", e.absolute(x), 2.0**-25), x, y)
+    y = e.select(e.compare("==", x, -1.0), float("-inf"), y)
+    return e.select(b.or_(e.compare("<", x, -1.0), e.is_nan(x)), float("nan"), y)
+
+
+def tanh(e: Emit, x: Value) -> Value:
+    """The hyperbolic tangent, at most 2 ulp: a polynomial to 0.625, then 1 - 2 / (e^2|x| + 1)."""
+    b = e.builder
+    size = e.absolute(x)
+    square = b.fmul(x, x)
+    near = e.fma(b.fmul(x, square), e.polynomial(square, _TANH), x)
+    grown = b.fadd(exp(e, b.fadd(size, size)), e.const(1.0, F32))
+    far = b.fsub(e.const(1.0, F32), b.fdiv(e.const(2.0, F32), grown))
+    far = e.intrinsic("llvm.copysign", far, x)
+    return e.select(e.compare("<", size, 0.625), near, far)
+
+
+def erf(e: Emit, x: Value) -> Value:
+    """The error function, at most 2 ulp: a polynomial to 0.93, then 1 - e^-p(|x|)."""
+    b = e.builder
+    size = e.absolute(x)
+    square = b.fmul(x, x)
+    near = e.fma(e.polynomial(square, _ERF_SMALL), x, x)
+    inside = e.intrinsic("llvm.minimum", size, e.const(4.0, F32))
+    power = e.fma(e.polynomial(inside, _ERF_LARGE), inside, inside)
+    far = b.fsub(e.const(1.0, F32), exp(e, b.fneg(power)))
+    far = e.intrinsic("llvm.copysign", far, x)
+    return e.select(e.compare("<", size, 0.93), near, far)
+
+
+def _sigmoid_by(exponential: Formula) -> Formula:
+    def formula(e: Emit, x: Value) -> Value:
+        b = e.builder
+        z = exponential(e, b.fneg(e.absolute(x)))
+        one = e.const(1.0, x.type)
+        top = e.select(e.compare("<", x, 0.0), z, one)
+        return b.fdiv(top, b.fadd(one, z))
+
+    return formula
+
+
+def _softplus_by(exponential: Formula, logarithm: Formula) -> Formula:
+    def formula(e: Emit, x: Value) -> Value:
+        z = logarithm(e, exponential(e, e.builder.fneg(e.absolute(x))))
+        above = e.intrinsic("llvm.maximum", x, e.const(0.0, x.type))
+        return e.builder.fadd(above, z)
+
+    return formula
+
+
+def sigmoid(e: Emit, x: Value) -> Value:
+    """1 / (1 + e^-x) by e^-|x|, at most 2.5 ulp; denormal results stay right."""
+    return _sigmoid_by(exp)(e, x)
+
+
+def softplus(e: Emit, x: Value) -> Value:
+    """log(1 + e^x) = max(x, 0) + log1p(e^-|x|), at most 2.5 ulp."""
+    return _softplus_by(exp, log1p)(e, x)

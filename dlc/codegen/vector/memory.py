@@ -1,0 +1,187 @@
+"""Loads and stores of vectors: whole, masked, strided, by index, and of single elements."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from llvmlite import ir
+from numba.core import types
+
+from dlc.codegen.machine import Machine
+from dlc.codegen.vector.casts import from_bits, to_bits
+from dlc.codegen.vector.define import INT, VOID, Call, Function, fixed
+from dlc.codegen.vector.emit import Emit, Value
+from dlc.codegen.vector.types import F32, F64, I8, I16, I32, I64, VALUE_ELEMENTS
+from dlc.graph import DTYPES, DType
+
+STORED: dict[DType, Any] = {
+    "f32": F32, "f64": F64, "f16": I16, "bf16": I16, "i32": I32, "i64": I64, "u8": I8, "bool": I8,
+}  # fmt: skip
+"""The LLVM type of an element in memory."""
+_ALIGNMENT = {F32: 4, F64: 8, I8: 1, I16: 2, I32: 4, I64: 8}
+
+
+def functions() -> list[Function]:
+    """All functions over memory."""
+    found = [_argument(), _scratch()]
+    for dtype in DTYPES:
+        found += [*_whole(dtype), *_masked(dtype), *_indexed(dtype), *_scalar(dtype)]
+    return found
+
+
+def _align(element: Any) -> int:
+    return _ALIGNMENT[element]
+
+
+def _pointers(e: Emit, base: Value, offsets: Value, element: Any) -> Value:
+    """A vector of pointers to the elements at a vector of offsets."""
+    size = e.const(_align(element), I64)
+    places = e.builder.add(e.splat(base), e.builder.mul(offsets, size))
+    return e.builder.inttoptr(places, e.vector(ir.PointerType(element)))
+
+
+def _whole(dtype: DType) -> list[Function]:
+    element, lanes, align = STORED[dtype], VALUE_ELEMENTS[dtype], _align(STORED[dtype])
+
+    def vector_pointer(e: Emit, base: Value, offset: Value) -> Value:
+        return e.builder.bitcast(
+            e.pointer(base, offset, element), ir.PointerType(e.vector(element))
+        )
+
+    def load(e: Emit, a: Sequence[Value]) -> Value:
+        return from_bits(e, e.builder.load(vector_pointer(e, a[0], a[1]), align=align), dtype)
+
+    def store(e: Emit, a: Sequence[Value]) -> None:
+        e.builder.store(to_bits(e, a[2], dtype), vector_pointer(e, a[0], a[1]), align=align)
+
+    def splat(e: Emit, a: Sequence[Value]) -> Value:
+        one = e.builder.load(e.pointer(a[0], a[1], element), align=align)
+        return from_bits(e, e.splat(one), dtype)
+
+    def store_one(e: Emit, a: Sequence[Value]) -> None:
+        one = e.builder.extract_element(to_bits(e, a[2], dtype), ir.Constant(I32, 0))
+        e.builder.store(one, e.pointer(a[0], a[1], element), align=align)
+
+    return [
+        fixed(f"load_{dtype}", lanes, (INT, INT), load),
+        fixed(f"store_{dtype}", VOID, (INT, INT, lanes), store),
+        fixed(f"splat_{dtype}", lanes, (INT, INT), splat),
+        fixed(f"store_one_{dtype}", VOID, (INT, INT, lanes), store_one),
+    ]
+
+
+def _masked(dtype: DType) -> list[Function]:
+    element, lanes, align = STORED[dtype], VALUE_ELEMENTS[dtype], _align(STORED[dtype])
+
+    def load(e: Emit, a: Sequence[Value]) -> Value:
+        kind = e.vector(element)
+        pointer = e.builder.bitcast(e.pointer(a[0], a[1], element), ir.PointerType(kind))
+        name = f"llvm.masked.load.v{e.lanes}{_name(element)}.p0"
+        size = ir.Constant(I32, align)
+        bits = e.call(name, kind, pointer, size, a[2], ir.Constant(kind, None))
+        return from_bits(e, bits, dtype)
+
+    def store(e: Emit, a: Sequence[Value]) -> None:
+        bits = to_bits(e, a[2], dtype)
+        pointer = e.builder.bitcast(e.pointer(a[0], a[1], element), ir.PointerType(bits.type))
+        name = f"llvm.masked.store.v{e.lanes}{_name(element)}.p0"
+        e.call(name, ir.VoidType(), bits, pointer, ir.Constant(I32, align), a[3])
+
+    return [
+        fixed(f"load_masked_{dtype}", lanes, (INT, INT, "mask"), load),
+        fixed(f"store_masked_{dtype}", VOID, (INT, INT, lanes, "mask"), store),
+    ]
+
+
+def _indexed(dtype: DType) -> list[Function]:
+    element, lanes, align = STORED[dtype], VALUE_ELEMENTS[dtype], _align(STORED[dtype])
+
+    def gather_at(e: Emit, base: Value, offsets: Value, mask: Value) -> Value:
+        kind = e.vector(element)
+        name = f"llvm.masked.gather.v{e.lanes}{_name(element)}.v{e.lanes}p0"
+        pointers = _pointers(e, base, offsets, element)
+        size = ir.Constant(I32, align)
+        return from_bits(
+            e, e.call(name, kind, pointers, size, mask, ir.Constant(kind, None)), dtype
+        )
+
+    def put_at(e: Emit, base: Value, offsets: Value, v: Value, mask: Value) -> None:
+        bits = to_bits(e, v, dtype)
+        name = f"llvm.masked.scatter.v{e.lanes}{_name(element)}.v{e.lanes}p0"
+        pointers = _pointers(e, base, offsets, element)
+        e.call(name, ir.VoidType(), bits, pointers, ir.Constant(I32, align), mask)
+
+    def steps(e: Emit, start: Value, stride: Value) -> Value:
+        return e.builder.add(e.splat(start), e.builder.mul(e.splat(stride), e.iota(I64)))
+
+    def gather(e: Emit, a: Sequence[Value]) -> Value:
+        return gather_at(e, a[0], a[1], a[2])
+
+    def put(e: Emit, a: Sequence[Value]) -> None:
+        put_at(e, a[0], a[1], a[2], a[3])
+
+    def load_strided(e: Emit, a: Sequence[Value]) -> Value:
+        return gather_at(e, a[0], steps(e, a[1], a[2]), a[3])
+
+    def store_strided(e: Emit, a: Sequence[Value]) -> None:
+        put_at(e, a[0], steps(e, a[1], a[2]), a[3], a[4])
+
+    return [
+        fixed(f"gather_{dtype}", lanes, (INT, "i64", "mask"), gather),
+        fixed(f"put_{dtype}", VOID, (INT, "i64", lanes, "mask"), put),
+        fixed(f"load_strided_{dtype}", lanes, (INT, INT, INT, "mask"), load_strided),
+        fixed(f"store_strided_{dtype}", VOID, (INT, INT, INT, lanes, "mask"), store_strided),
+    ]
+
+
+def _scalar(dtype: DType) -> list[Function]:
+    """`get_D` and `set_D` of the dtypes that scalar code computes with: integers and bool."""
+    if dtype not in ("i32", "i64", "u8", "bool"):
+        return []
+    element = STORED[dtype]
+
+    def get(e: Emit, a: Sequence[Value]) -> Value:
+        one = e.builder.load(e.pointer(a[0], a[1], element), align=_align(element))
+        if element == I64:
+            return one
+        return e.builder.sext(one, I64) if element == I32 else e.builder.zext(one, I64)
+
+    def put(e: Emit, a: Sequence[Value]) -> None:
+        one = a[2] if element == I64 else e.builder.trunc(a[2], element)
+        e.builder.store(one, e.pointer(a[0], a[1], element), align=_align(element))
+
+    return [
+        fixed(f"get_{dtype}", INT, (INT, INT), get),
+        fixed(f"set_{dtype}", VOID, (INT, INT, INT), put),
+    ]
+
+
+def _argument() -> Function:
+    def body(e: Emit, a: Sequence[Value]) -> Value:
+        return e.builder.load(e.pointer(a[0], a[1], I64), align=8)
+
+    return fixed("argument", INT, (INT, INT), body)
+
+
+def _scratch() -> Function:
+    """`scratch(bytes)`: the address of a 64-byte aligned block of the stack, one a call site."""
+
+    def rule(_: Machine, arguments: Sequence[Any]) -> Call | None:
+        if not isinstance(arguments[0], types.IntegerLiteral):
+            return None
+        size = int(arguments[0].literal_value)
+
+        def body(e: Emit, _values: Sequence[Value]) -> Value:
+            with e.builder.goto_entry_block():
+                block = e.builder.alloca(ir.ArrayType(I8, size), name="scratch")
+                block.align = 64
+            return e.builder.ptrtoint(block, I64)
+
+        return Call(INT, tuple(arguments), body)
+
+    return Function("scratch", 1, rule, literal=True)
+
+
+def _name(element: Any) -> str:
+    return "f32" if element == F32 else "f64" if element == F64 else f"i{element.width}"

@@ -1,0 +1,113 @@
+"""Compilation in parallel: processes that import the compiler afresh, fed through pipes.
+
+They are plain subprocesses and never run the main program again, as `multiprocessing` might.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import queue
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field
+
+from dlc.codegen.machine import Machine
+
+_MODULE = "dlc.codegen.worker"
+
+
+@dataclass(slots=True)
+class Workers:
+    """`count` more processes that compile for one machine."""
+
+    machine: Machine
+    count: int
+    checked: bool = field(kw_only=True)
+
+    def run(self, texts: Mapping[str, str], here: Callable[[str], bytes]) -> dict[str, bytes]:
+        """The objects of all texts by name. Each process takes the next one as it gets free.
+
+        `here` compiles one in this process, which does its share and whatever a process that
+        died or failed left: so an error is raised by `here`.
+        """
+        todo: queue.SimpleQueue[str] = queue.SimpleQueue()
+        for name in texts:
+            todo.put(name)
+        done: dict[str, bytes] = {}
+        threads = [
+            threading.Thread(target=self._feed, args=(todo, texts, done), daemon=True)
+            for _ in range(self.count)
+        ]
+        for thread in threads:
+            thread.start()
+        try:
+            _drain(todo, done, here)
+        finally:
+            _empty(todo)
+            for thread in threads:
+                thread.join()
+        for name in texts:
+            if name not in done:
+                done[name] = here(name)
+        return done
+
+    def _feed(
+        self, todo: queue.SimpleQueue[str], texts: Mapping[str, str], done: dict[str, bytes]
+    ) -> None:
+        try:
+            process = self._start()
+        except OSError:
+            return
+        with process:
+            assert process.stdin is not None
+            assert process.stdout is not None
+            try:
+                while (name := _next(todo)) is not None:
+                    text = texts[name].encode()
+                    process.stdin.write(len(text).to_bytes(8, "little") + text)
+                    process.stdin.flush()
+                    status = process.stdout.read(1)
+                    size = int.from_bytes(process.stdout.read(8), "little")
+                    code = process.stdout.read(size)
+                    if status == b"\0" and len(code) == size:
+                        done[name] = code
+                    elif not status:
+                        return
+            except OSError:
+                return
+            finally:
+                process.stdin.close()
+
+    def _start(self) -> subprocess.Popen[bytes]:
+        environment = dict(os.environ)
+        environment["PYTHONPATH"] = os.pathsep.join(p or os.getcwd() for p in sys.path)
+        settings = json.dumps({"machine": asdict(self.machine), "checked": self.checked})
+        return subprocess.Popen(
+            [sys.executable, "-m", _MODULE, settings],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            env=environment,
+        )
+
+
+def _drain(
+    todo: queue.SimpleQueue[str], done: dict[str, bytes], here: Callable[[str], bytes]
+) -> None:
+    while (name := _next(todo)) is not None:
+        done[name] = here(name)
+
+
+def _next(todo: queue.SimpleQueue[str]) -> str | None:
+    try:
+        return todo.get_nowait()
+    except queue.Empty:
+        return None
+
+
+def _empty(todo: queue.SimpleQueue[str]) -> None:
+    while _next(todo) is not None:
+        pass

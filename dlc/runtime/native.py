@@ -1,0 +1,79 @@
+"""Native objects in this process: loaded by LLVM's linker, found by their content, kept for good."""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import ctypes.util
+import hashlib
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import llvmlite.binding as llvm
+
+ENTRY = "kernel"
+"""The symbol that every object exports."""
+
+
+class LoadError(Exception):
+    """Bytes that are no object for this processor, or that call what is not there."""
+
+
+@dataclass(slots=True)
+class Loader:
+    """The objects loaded so far. One for the process: `LOADER`."""
+
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+    _addresses: dict[tuple[str, str], int] = field(default_factory=dict[tuple[str, str], int])
+    _libraries: list[Any] = field(default_factory=list[Any])
+    _session: Any = None
+
+    def address(self, code: bytes, symbol: str = ENTRY) -> int:
+        """The address of the function `symbol` of an object. Raises LoadError.
+
+        Equal objects are loaded once. Code stays loaded until the process ends.
+        """
+        key = hashlib.sha256(code).hexdigest(), symbol
+        with self._lock:
+            if key not in self._addresses:
+                self._addresses[key] = self._load(code, symbol)
+            return self._addresses[key]
+
+    def _load(self, code: bytes, symbol: str) -> int:
+        if self._session is None:
+            self._session = _start()
+        builder = llvm.JITLibraryBuilder().add_object_img(code).export_symbol(symbol)
+        builder.add_current_process()
+        try:
+            library = builder.link(self._session, f"library{len(self._libraries)}")
+        except RuntimeError as error:
+            raise LoadError(str(error)) from error
+        self._libraries.append(library)
+        address = int(library[symbol])
+        if not address:
+            raise LoadError(f"the object has no function {symbol}")
+        return address
+
+
+LOADER = Loader()
+"""Of this process."""
+
+
+def _start() -> Any:
+    for name in _libraries():
+        with contextlib.suppress(OSError):
+            ctypes.CDLL(name, mode=ctypes.RTLD_GLOBAL)
+    llvm.initialize_native_target()
+    llvm.initialize_native_asmprinter()
+    machine = llvm.Target.from_default_triple().create_target_machine(jit=True)
+    return llvm.create_lljit_compiler(machine, use_jit_link=False, suppress_errors=True)
+
+
+def _libraries() -> Iterator[str]:
+    """The mathematical library, whose functions kernels may call."""
+    yield "libm.so.6"
+    found = ctypes.util.find_library("m")
+    if found:
+        yield found
