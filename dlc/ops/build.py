@@ -38,10 +38,12 @@ def make(
     path: str = "",
 ) -> Node:
     """The node of an op by name. Raises TypeRuleError if the operands do not fit."""
-    known = attrs or {}
+    known = dict(attrs or {})
+    if op == "uniform":
+        known.setdefault("order", _numbering(known["axes"]))
     type = REGISTRY[op].type([a.type for a in args], known)
     origin_spans, origin_path = _ORIGIN.get()
-    return Node(op, tuple(args), type, dict(known), spans or origin_spans, path or origin_path)
+    return Node(op, tuple(args), type, known, spans or origin_spans, path or origin_path)
 
 
 def _nodes(*operands: Operand) -> list[Node]:
@@ -83,10 +85,13 @@ def uniform(
 ) -> Node:
     """Draws in (0, 1), the same for one (seed, step, place, element) always."""
     dims = tuple((a, Size.of(n)) for a, n in axes)
-    outer = [a for a, n in dims if n.constant is None]
-    inner = [a for a, n in dims if n.constant is not None]
     attrs = {"axes": dims, "place": place, "word": word, "dtype": dtype}
-    return make("uniform", (seed, step), {**attrs, "order": (*outer, *inner)})
+    return make("uniform", (seed, step), attrs)
+
+
+def _numbering(dims: Iterable[tuple[Axis, Size]]) -> tuple[Axis, ...]:
+    """Axes whose size is known at run time only are outermost, then comes the written order."""
+    return tuple(a for a, _ in sorted(dims, key=lambda d: d[1].constant is not None))
 
 
 # Arithmetic, comparisons, logic.

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from dlc.graph import FLOATS, INTEGERS, Axis, Size, TensorType
+from dlc.graph import FLOATS, INTEGERS, Size, TensorType
 from dlc.ops.arrays import shape_of, stored
 from dlc.ops.op import NUMPY_DTYPES, ZERO, Array, Attrs, Op, Sample, TypeRuleError
 from dlc.ops.philox import uniform_words
@@ -133,16 +133,6 @@ size = Op(
 )
 
 
-def numbering(attrs: Attrs) -> tuple[Axis, ...]:
-    """The order in which the elements of a draw are numbered, the outermost axis first."""
-    given: tuple[Axis, ...] | None = attrs.get("order")
-    if given is not None:
-        return given
-    sized: Sequence[tuple[Axis, Size]] = attrs["axes"]
-    outer = [a for a, n in sized if n.constant is None]
-    return (*outer, *(a for a, n in sized if n.constant is not None))
-
-
 def _uniform_type(types: Sequence[TensorType], attrs: Attrs) -> TensorType:
     count("uniform", types, 2)
     for type in types:
@@ -151,7 +141,7 @@ def _uniform_type(types: Sequence[TensorType], attrs: Attrs) -> TensorType:
     if attrs["dtype"] not in FLOATS - {"f16", "bf16"}:
         raise TypeRuleError(f"uniform draws f32 or f64, not {attrs['dtype']}")
     drawn = tensor(attrs["dtype"], attrs["axes"])
-    if set(distinct("uniform", numbering(attrs))) != set(drawn.axes):
+    if set(distinct("uniform", attrs["order"])) != set(drawn.axes):
         raise TypeRuleError("uniform numbers other axes than it draws")
     return drawn
 
@@ -159,7 +149,7 @@ def _uniform_type(types: Sequence[TensorType], attrs: Attrs) -> TensorType:
 def _uniform(
     arrays: Sequence[Array], types: Sequence[TensorType], result: TensorType, attrs: Attrs
 ) -> Array:
-    order = numbering(attrs)
+    order = attrs["order"]
     shape = [dict(zip(result.axes, shape_of(result), strict=True))[a] for a in order]
     elements = np.arange(int(np.prod(shape, dtype=np.int64)), dtype=np.uint64)
     seed, step = (int(a) for a in arrays)
@@ -170,7 +160,7 @@ def _uniform(
 uniform = Op(
     name="uniform",
     doc="Draws in (0, 1), never 0 or 1, by Philox 4x32-10 from (seed, step, place, element):"
-    " elements are numbered with the axes of run-time size outermost, then in the written order.",
+    " elements are numbered in `order`: axes of run-time size outermost, then as written.",
     kind="random",
     type=_uniform_type,
     meaning=_uniform,
@@ -179,7 +169,13 @@ uniform = Op(
     samples=(
         Sample(
             (typed("i64"), typed("i64")),
-            {"axes": dims(N=5, K=7), "place": 0x123456789ABCDEF0, "word": 1, "dtype": "f32"},
+            {
+                "axes": dims(N=5, K=7),
+                "order": (N, K),
+                "place": 0x123456789ABCDEF0,
+                "word": 1,
+                "dtype": "f32",
+            },
             draw="integers",
         ),
         Sample(
