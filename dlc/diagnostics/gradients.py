@@ -27,10 +27,12 @@ class NoGradient(Diagnostic):
 
     @property
     def message(self) -> str:
+        """Names the operation."""
         return f"no gradient through {self.op}"
 
     @property
     def labels(self) -> tuple[Label, ...]:
+        """Where the operation stands, and where the gradient is asked for."""
         found = [Label(self.place, "its result changes in jumps")] if self.place else []
         if self.asked:
             found.append(Label(self.asked, "the gradient is taken here"))
@@ -38,4 +40,5 @@ class NoGradient(Diagnostic):
 
     @property
     def help(self) -> str | None:
+        """To stop the gradient on purpose."""
         return f"write stop_gradient(...) around what goes into {self.op}"

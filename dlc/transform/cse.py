@@ -16,7 +16,7 @@ from collections.abc import Hashable
 import numpy as np
 
 from dlc.diagnostics import Span
-from dlc.graph import Attr, Graph, Node, rewrite
+from dlc.graph import FLOATS, Attr, Graph, Node, rewrite
 
 COMMUTATIVE = frozenset(("add", "mul", "eq", "ne", "and", "or"))
 """Ops whose bits do not depend on the order of the operands."""
@@ -49,11 +49,18 @@ def _representatives(graph: Graph) -> tuple[dict[Node, Node], dict[Node, dict[Sp
         args = [id(first[a]) for a in node.args]
         if node.op in COMMUTATIVE:
             args.sort()
-        key = (node.op, tuple(args), node.type, attribute_key(dict(node.attrs)))
+        key = (node.op, tuple(args), node.type, attribute_key(_attrs(node)))
         chosen = node if node.op == "input" else known.setdefault(key, node)
         first[node] = chosen
         spans.setdefault(chosen, {}).update(dict.fromkeys(node.spans))
     return first, spans
+
+
+def _attrs(node: Node) -> dict[str, Attr]:
+    """The attributes; 1 and 1.0 are one float constant."""
+    if node.op == "const" and node.type.dtype in FLOATS:
+        return {"value": float(node.attrs["value"])}
+    return dict(node.attrs)
 
 
 def attribute_key(value: Attr) -> Hashable:

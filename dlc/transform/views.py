@@ -1,0 +1,177 @@
+"""Rewrites of views, reductions and products."""
+
+from __future__ import annotations
+
+from dlc.graph import Node, Size, product
+from dlc.ops.build import cast, make, rename, size
+from dlc.ops.op import REGISTRY
+from dlc.transform.rewrites import Rewrite, row
+
+NARROW = frozenset(("f16", "bf16"))
+EXTREMES = frozenset(("reduce_max", "reduce_min"))
+
+
+def _rename_of_rename(node: Node, x: Node) -> Node | None:
+    if x.op != "rename":
+        return None
+    first, then = dict(x.attrs["mapping"]), dict(node.attrs["mapping"])
+    names = ((a, first.get(a, a)) for a in x.args[0].type.axes)
+    return rename(x.args[0], {a: then.get(b, b) for a, b in names})
+
+
+def _rename_of_nothing(node: Node, x: Node) -> Node | None:
+    return x if all(a == b for a, b in node.attrs["mapping"]) else None
+
+
+def _rename_of_broadcast(node: Node, x: Node) -> Node | None:
+    if x.op != "broadcast":
+        return None
+    inner, names = x.args[0], dict(node.attrs["mapping"])
+    return rename(inner, {a: names.get(a, a) for a in inner.type.axes})
+
+
+def _window_that_tiles(node: Node, x: Node) -> Node | None:
+    n = node.attrs
+    taps = Size.of(n["size"])
+    spread = taps.constant != 1 and Size.of(n["dilation"]).constant != 1
+    if spread or Size.of(n["stride"]) != taps or not _unpadded(n["before"], n["after"]):
+        return None
+    tiles = x.type.size(n["axis"]).divide(taps)
+    if tiles is None:
+        return None
+    parts = ((n["axis"], tiles), (n["tap"], taps))
+    return make("split", (x,), {"axis": n["axis"], "parts": parts})
+
+
+def _unwindow_that_tiles(node: Node, x: Node) -> Node | None:
+    n = node.attrs
+    axis, tap = n["axis"], n["tap"]
+    taps = x.type.size(tap)
+    spread = taps.constant != 1 and Size.of(n["dilation"]).constant != 1
+    if spread or Size.of(n["stride"]) != taps or not _unpadded(n["before"], n["after"]):
+        return None
+    if node.type.size(axis) != x.type.size(axis) * taps:
+        return None
+    return make("merge", (x,), {"axes": (axis, tap), "into": axis})
+
+
+def _unpadded(before: int | Size, after: int | Size) -> bool:
+    return Size.of(before) == Size() and Size.of(after) == Size()
+
+
+def _slice_of_all(node: Node, x: Node) -> Node | None:
+    whole = Size.of(node.attrs["start"]) == Size() and node.attrs["step"] == 1
+    return x if whole and node.type == x.type else None
+
+
+def _slice_of_slice(node: Node, x: Node) -> Node | None:
+    a, b = x.attrs, node.attrs
+    if x.op != "slice" or a["axis"] != b["axis"]:
+        return None
+    start = Size.of(a["start"]) + Size.of(b["start"]) * a["step"]
+    attrs = {**b, "start": start, "step": a["step"] * b["step"]}
+    return make("slice", x.args, attrs)
+
+
+def _split_of_merge(node: Node, x: Node) -> Node | None:
+    parts = node.attrs["parts"]
+    if len(parts) == 1:
+        return rename(x, {node.attrs["axis"]: parts[0][0]})
+    if x.op != "merge" or x.attrs["into"] != node.attrs["axis"]:
+        return None
+    inner, axes = x.args[0], x.attrs["axes"]
+    if tuple(inner.type.size(a) for a in axes) != tuple(Size.of(n) for _, n in parts):
+        return None
+    return rename(inner, {a: b for a, (b, _) in zip(axes, parts, strict=True)})
+
+
+def _merge_of_split(node: Node, x: Node) -> Node | None:
+    axes, into = node.attrs["axes"], node.attrs["into"]
+    if len(axes) == 1:
+        return rename(x, {axes[0]: into})
+    if x.op != "split" or tuple(a for a, _ in x.attrs["parts"]) != axes:
+        return None
+    return rename(x.args[0], {x.attrs["axis"]: into})
+
+
+def _reduce_of_broadcast(node: Node, x: Node) -> Node | None:
+    """Only the axes that the operand has are reduced; a sum over others counts them."""
+    if x.op != "broadcast":
+        return None
+    inner, over = x.args[0], node.attrs["over"]
+    kept = tuple(a for a in over if inner.type.has(a))
+    gone = [x.type.size(a) for a in over if not inner.type.has(a)]
+    if gone and node.op not in EXTREMES | {"reduce_sum"}:
+        return None
+    if gone and node.op in EXTREMES and not all(n.at_least(1) for n in gone):
+        return None
+    if gone and node.type.dtype in NARROW:
+        return None
+    less = make(node.op, (inner,), {**node.attrs, "over": kept})
+    if not gone or node.op in EXTREMES:
+        return less
+    return make("mul", (less, cast(size(product(gone)), node.type.dtype)))
+
+
+def _reduce_of_none(node: Node, x: Node) -> Node | None:
+    if node.attrs["over"]:
+        return None
+    return x
+
+
+def _extreme_of_extreme(node: Node, x: Node) -> Node | None:
+    if x.op != node.op:
+        return None
+    return make(node.op, x.args, {**node.attrs, "over": (*x.attrs["over"], *node.attrs["over"])})
+
+
+def _dot_of_broadcast(node: Node, *args: Node) -> Node | None:
+    """An operand need not be broadcast along axes that the product takes from the other one."""
+    for i, arg in enumerate(args):
+        if arg.op == "broadcast" and all(arg.args[0].type.has(a) for a in node.attrs["over"]):
+            trial = [*args[:i], arg.args[0], *args[i + 1 :]]
+            if REGISTRY["dot"].type([a.type for a in trial], node.attrs) == node.type:
+                return make("dot", trial, node.attrs)
+    return None
+
+
+def _whole(node: Node, x: Node) -> Node | None:
+    return x if x.type == node.type else None
+
+
+def _broadcast_once(node: Node, x: Node) -> Node | None:
+    return make("broadcast", x.args, node.attrs) if x.op == "broadcast" else None
+
+
+def _pad_by_nothing(node: Node, x: Node) -> Node | None:
+    return x if _unpadded(node.attrs["before"], node.attrs["after"]) else None
+
+
+def _outer_product(node: Node, x: Node, y: Node) -> Node | None:
+    return None if node.attrs["over"] else make("mul", (x, y))
+
+
+SUMS_AND_EXTREMES = "reduce_sum reduce_max reduce_min"
+VIEWS: tuple[Rewrite, ...] = (
+    row("rename", "rename(x, nothing) -> x", _rename_of_nothing),
+    row("rename", "rename(rename(x)) -> rename(x)", _rename_of_rename),
+    row("rename", "rename(broadcast(x)) -> broadcast(rename(x))", _rename_of_broadcast),
+    row("broadcast", "broadcast(x, axes of x) -> x", _whole),
+    row("broadcast", "broadcast(broadcast(x)) -> broadcast(x)", _broadcast_once),
+    row("window", "window(x, stride=size) -> split(x)", _window_that_tiles),
+    row("unwindow", "unwindow(x, stride=size) -> merge(x)", _unwindow_that_tiles),
+    row("slice", "x[all] -> x", _slice_of_all),
+    row("slice", "x[a][b] -> x[c]", _slice_of_slice),
+    row("pad", "pad(x, 0) -> x", _pad_by_nothing),
+    row("split", "split(merge(x)) -> x", _split_of_merge),
+    row("merge", "merge(split(x)) -> x", _merge_of_split),
+    row("concat", "concat([x]) -> x", lambda n, *xs: xs[0] if len(xs) == 1 else None),
+    row(SUMS_AND_EXTREMES, "reduce(x, over nothing) -> x", _reduce_of_none),
+    row(
+        SUMS_AND_EXTREMES + " argmax argmin", "reduce(broadcast(x)) -> reduce(x)",
+        _reduce_of_broadcast, exact=False,
+    ),
+    row("reduce_max reduce_min", "max(max(x)) -> max(x)", _extreme_of_extreme),
+    row("dot", "dot(x, y, over nothing) -> x * y", _outer_product),
+    row("dot", "dot(broadcast(x), y) -> dot(x, y)", _dot_of_broadcast),
+)  # fmt: skip
