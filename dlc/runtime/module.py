@@ -212,9 +212,16 @@ class Module:
 
         def __getattr__(self, name: str) -> Model: ...
 
-    def __init__(self, contents: Contents, build: Factory, *, writer: str) -> None:
+    def __init__(
+        self,
+        contents: Contents,
+        build: Factory,
+        *,
+        reopen: Callable[[bytes], Module],
+        writer: str,
+    ) -> None:
         self._contents = contents
-        self._build = build
+        self._reopen = reopen
         self._writer = writer
         self._params = params_of(contents)
         self.models = {
@@ -281,6 +288,9 @@ class Module:
     def to_bytes(self) -> bytes:
         """The bytes of the artifact."""
         return artifact.encode(self.contents, writer=self._writer)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return (self._reopen, (self.to_bytes(),))
 
     def _of(self, path: str) -> Model:
         return self.models.get(path.split(".")[0]) or self.only()
