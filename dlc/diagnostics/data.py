@@ -1,0 +1,630 @@
+"""Mistakes in data: files that are missing or damaged, columns and values that do not fit."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from dlc.diagnostics.diagnostic import Diagnostic, Label
+from dlc.diagnostics.span import Span
+
+
+class DataMistake(Diagnostic):
+    """Anything wrong with data; the process ends with exit code 3."""
+
+    exit_code: ClassVar[int] = 3
+
+
+@dataclass(frozen=True, slots=True)
+class FileMissing(DataMistake):
+    """A file of data is in none of the places where it is looked for.
+
+    File names in a `train` block are looked up beside the `.dl` file first, then in each folder of
+    the environment variable DLC_DATA (folders separated by `:` on Linux). A name that ends in
+    `.gz` is also found unpacked, and the other way round. Put the file into one of the places that
+    the message lists, or add its folder: `DLC_DATA=/data dlc train model.dl`.
+    """
+
+    code = "E0701"
+    name: str
+    looked: tuple[str, ...]
+    advice: str
+    at: Span | None = None
+
+    @property
+    def message(self) -> str:
+        """The file."""
+        return f"no file {self.name}; looked for {', '.join(self.looked)}"
+
+    @property
+    def labels(self) -> tuple[Label, ...]:
+        """Where the recipe names it."""
+        return (Label(self.at, "this file"),) if self.at else ()
+
+    @property
+    def help(self) -> str:
+        """How to get it, where to put it."""
+        return self.advice
+
+
+@dataclass(frozen=True, slots=True)
+class FileUnreadable(DataMistake):
+    """The system refuses to read a file or folder of data.
+
+    The file is there, but opening or reading it fails: no permission, a folder where a file is
+    expected, a broken disk. The message holds the system's own words.
+    """
+
+    code = "E0702"
+    path: str
+    reason: str
+
+    @property
+    def message(self) -> str:
+        """The file and the system's words."""
+        return f"cannot read {self.path}: {self.reason}"
+
+
+@dataclass(frozen=True, slots=True)
+class FileDamaged(DataMistake):
+    """A file of data is not what its format demands.
+
+    The file is cut short, has other bytes than its format says, or is of another format than the
+    source's function (`idx(...)` of a png). Often a download stopped half-way or saved an error
+    page under the file's name: get the file again, and compare its size with the original's.
+    """
+
+    code = "E0703"
+    path: str
+    format: str
+    reason: str
+
+    @property
+    def message(self) -> str:
+        """The file and what is wrong in it."""
+        return f"{self.path} is not a whole {self.format} file: {self.reason}"
+
+    @property
+    def help(self) -> str:
+        """Get it again."""
+        return "get the file again, or correct the kind of the source"
+
+
+@dataclass(frozen=True, slots=True)
+class FileTooLarge(DataMistake):
+    """A file of data would not fit into this machine's memory.
+
+    Packed files are unpacked into memory, csv and images are decoded into it. The limit is what
+    the machine (or its container) has free. A plain `.npy` file is mapped instead of read, so it
+    may be larger than the memory: save large data as `npy`.
+    """
+
+    code = "E0704"
+    path: str
+    bytes: int
+    limit: int
+
+    @property
+    def message(self) -> str:
+        """Both numbers."""
+        return (
+            f"{self.path} holds {self.bytes:,} bytes of data, more than the {self.limit:,} bytes "
+            "of memory that this machine can give"
+        )
+
+    @property
+    def help(self) -> str:
+        """What is mapped instead."""
+        return "save it as .npy, which is mapped instead of read, or take a part of it"
+
+
+@dataclass(frozen=True, slots=True)
+class ColumnMissing(DataMistake):
+    """The file of data has no array or column of the name that the recipe asks for.
+
+    `npz("f.npz", image="x")` reads the array `x` of the file as the column `image`;
+    `csv("f.csv", label="kind")` reads the csv column `kind` as `label`. Names are compared letter
+    by letter. The message lists what the file has.
+    """
+
+    code = "E0705"
+    path: str
+    name: str
+    available: tuple[str, ...]
+    at: Span | None = None
+
+    @property
+    def message(self) -> str:
+        """The name and the file."""
+        return f"{self.path} has no {self.name!r}; it has {listed(self.available)}"
+
+    @property
+    def labels(self) -> tuple[Label, ...]:
+        """Where the recipe asks for it."""
+        return (Label(self.at, "asked for here"),) if self.at else ()
+
+
+@dataclass(frozen=True, slots=True)
+class ColumnUnbound(DataMistake):
+    """A step has a parameter that no column of the data gives.
+
+    The parameters of a `step` are the contract with the data: each one is bound to the column of
+    the same name. Name the column in the source, `npz("f.npz", image="x")`, or rename the
+    parameter, or pass the array under that name from Python.
+    """
+
+    code = "E0706"
+    parameter: str
+    source: str
+    available: tuple[str, ...]
+    at: Span | None = None
+
+    @property
+    def message(self) -> str:
+        """The parameter and the columns."""
+        return (
+            f"{self.source} has no column {self.parameter!r} for the step's parameter; "
+            f"its columns: {listed(self.available)}"
+        )
+
+    @property
+    def labels(self) -> tuple[Label, ...]:
+        """The parameter."""
+        return (Label(self.at, "bound to the column of this name"),) if self.at else ()
+
+
+@dataclass(frozen=True, slots=True)
+class ShapeMismatch(DataMistake):
+    """A column's shape is not that of the step's parameter.
+
+    A column has one entry for each axis of the parameter's type, in the written order; an axis of
+    size 1 may be missing. Sizes are those of the type. Change the type, or the data: reshaping
+    stands in the step (`merge`, `split`), so that serving does the same.
+    """
+
+    code = "E0707"
+    parameter: str
+    expected: str
+    place: str
+    shape: tuple[int, ...]
+    reason: str
+    at: Span | None = None
+
+    @property
+    def message(self) -> str:
+        """Both shapes."""
+        return f"{self.parameter} is {self.expected}, but {self.place} has shape {self.shape}"
+
+    @property
+    def labels(self) -> tuple[Label, ...]:
+        """The parameter."""
+        return (Label(self.at, self.reason),) if self.at else ()
+
+    @property
+    def help(self) -> str | None:
+        """Which axis, if no label says so."""
+        return None if self.at else self.reason
+
+
+@dataclass(frozen=True, slots=True)
+class DtypeMismatch(DataMistake):
+    """A column holds another kind of values than the step's parameter.
+
+    A column converts where no value changes (`u8` to `i32` or `f32`, `i64` to `i32` where all
+    numbers fit) and from `f64` to `f32`. Text becomes class numbers for an integer parameter.
+    Other kinds (complex numbers, dates, records, text for a float) do not convert.
+    """
+
+    code = "E0708"
+    parameter: str
+    expected: str
+    place: str
+    found: str
+    at: Span | None = None
+
+    @property
+    def message(self) -> str:
+        """Both kinds."""
+        return f"{self.parameter} is {self.expected}, but {self.place} holds {self.found}"
+
+    @property
+    def labels(self) -> tuple[Label, ...]:
+        """The parameter."""
+        return (Label(self.at, f"expects {self.expected}"),) if self.at else ()
+
+
+@dataclass(frozen=True, slots=True)
+class ValueChanges(DataMistake):
+    """A value of a column would change by conversion to the type of the step's parameter.
+
+    Only conversions that keep every value are made silently (and `f64` to `f32`, which rounds).
+    300 does not fit `u8`, 0.5 is no `i32`, 16777217 is no `f32`. Widen the parameter's type, or
+    round and clip the data before saving it.
+    """
+
+    code = "E0709"
+    parameter: str
+    expected: str
+    value: str
+    place: str
+    at: Span | None = None
+
+    @property
+    def message(self) -> str:
+        """The value and its place."""
+        return f"{self.value} in {self.place} cannot be kept as {self.expected} ({self.parameter})"
+
+    @property
+    def labels(self) -> tuple[Label, ...]:
+        """The parameter."""
+        return (Label(self.at, f"every value must fit {self.expected}"),) if self.at else ()
+
+
+@dataclass(frozen=True, slots=True)
+class NotFinite(DataMistake):
+    """A float column holds NaN or an infinity.
+
+    One such value makes the loss NaN and the weights useless, so it is refused before training.
+    Remove the row, or fill the value (with the column's mean, say) and add a column that marks it.
+    """
+
+    code = "E0720"
+    parameter: str
+    value: str
+    place: str
+
+    @property
+    def message(self) -> str:
+        """The value and its place."""
+        return f"{self.parameter}: {self.value} in {self.place}"
+
+    @property
+    def help(self) -> str:
+        """What to do with it."""
+        return "remove the row or fill the value before training"
+
+
+@dataclass(frozen=True, slots=True)
+class IndexOutOfRange(DataMistake):
+    """An integer column indexes an axis, and one of its values lies outside.
+
+    `logits[K=label]` and `cross_entropy(logits, label, over=K)` take class numbers from 0 to K-1.
+    Often classes are counted from 1 in the file (write `label - 1` in the step), or the axis is too
+    small (`axis K = 11`).
+    """
+
+    code = "E0721"
+    parameter: str
+    value: int
+    axis: str
+    size: int
+    place: str
+    at: Span | None = None
+
+    @property
+    def message(self) -> str:
+        """The value, its place, the axis."""
+        return (
+            f"{self.parameter} indexes axis {self.axis}, of size {self.size}, "
+            f"but {self.place} is {self.value}"
+        )
+
+    @property
+    def labels(self) -> tuple[Label, ...]:
+        """Where it indexes."""
+        return (Label(self.at, f"takes 0 to {self.size - 1}"),) if self.at else ()
+
+
+@dataclass(frozen=True, slots=True)
+class RowsDiffer(DataMistake):
+    """Two columns of one source have different numbers of rows.
+
+    Row i of every column belongs to one example, so all have as many. Perhaps images of the
+    training set are combined with labels of the test set.
+    """
+
+    code = "E0722"
+    axis: str
+    first: str
+    first_rows: int
+    second: str
+    second_rows: int
+
+    @property
+    def message(self) -> str:
+        """Both counts."""
+        return (
+            f"columns disagree on {self.axis}: {self.first} has {self.first_rows:,}, "
+            f"{self.second} has {self.second_rows:,}"
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class NoRows(DataMistake):
+    """There is nothing to train on.
+
+    The source has no row, or fewer rows than a batch while `drop_last = true` drops the smaller
+    one.
+    """
+
+    code = "E0723"
+    source: str
+    reason: str
+
+    @property
+    def message(self) -> str:
+        """Why nothing is left."""
+        return f"{self.source}: {self.reason}"
+
+
+@dataclass(frozen=True, slots=True)
+class CsvRow(DataMistake):
+    """A line of a csv file has more or fewer fields than its header.
+
+    A comma inside a field needs quotes around the field: `"Smith, John"`. A line that ends in the
+    middle means that the file was cut.
+    """
+
+    code = "E0724"
+    path: str
+    line: int
+    found: int
+    expected: int
+
+    @property
+    def message(self) -> str:
+        """Line and counts."""
+        return (
+            f"{self.path}, line {self.line}: {self.found} fields, "
+            f"but the header names {self.expected}"
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class CsvValue(DataMistake):
+    """A field of a numeric csv column is empty or no number.
+
+    The first row decides what a column holds: numbers, or text that becomes class numbers. In a
+    column of numbers every field must be one; there are no missing values. Fill or remove the row.
+    """
+
+    code = "E0725"
+    path: str
+    line: int
+    column: str
+    text: str
+
+    @property
+    def message(self) -> str:
+        """The field and its place."""
+        what = f"{self.text!r} is no number" if self.text else "the field is empty"
+        return f"{self.path}, line {self.line}, column {self.column!r}: {what}"
+
+
+@dataclass(frozen=True, slots=True)
+class CsvHeader(DataMistake):
+    """A csv file has no usable header.
+
+    The first line names the columns, each name once: `length,width,kind`.
+    """
+
+    code = "E0726"
+    path: str
+    reason: str
+
+    @property
+    def message(self) -> str:
+        """What is wrong."""
+        return f"{self.path}: {self.reason}"
+
+    @property
+    def help(self) -> str:
+        """What a header is."""
+        return "the first line must name every column once"
+
+
+@dataclass(frozen=True, slots=True)
+class LabelUnknown(DataMistake):
+    """A text label does not occur among the classes of the training data.
+
+    Text labels become class numbers by their sorted order in the training data; the test data is
+    read with the same classes. A label that only the test data has cannot have been learned.
+    Perhaps it is misspelled, or has blanks around it.
+    """
+
+    code = "E0727"
+    parameter: str
+    value: str
+    place: str
+    classes: tuple[str, ...]
+
+    @property
+    def message(self) -> str:
+        """The label, its place, the classes."""
+        return (
+            f"{self.parameter}: {self.value!r} in {self.place} is no class of the training data: "
+            f"{listed(self.classes)}"
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class ImageMismatch(DataMistake):
+    """An image has another size than the step's parameter says.
+
+    Images are read as they are and never stretched silently. Resize the files, or declare the
+    sizes that they have (`axis Y = 64, X = 64`).
+    """
+
+    code = "E0728"
+    path: str
+    found: str
+    expected: str
+
+    @property
+    def message(self) -> str:
+        """Both sizes."""
+        return f"{self.path} is {self.found}, but the step expects {self.expected}"
+
+
+@dataclass(frozen=True, slots=True)
+class PillowMissing(DataMistake):
+    """Reading images needs the package Pillow, which is not installed.
+
+    `pip install 'dlc[images]'` installs it. Everything else works without.
+    """
+
+    code = "E0729"
+    path: str
+
+    @property
+    def message(self) -> str:
+        """What needs it."""
+        return f"reading the images of {self.path} needs the package Pillow"
+
+    @property
+    def help(self) -> str:
+        """The command."""
+        return "pip install 'dlc[images]'"
+
+
+@dataclass(frozen=True, slots=True)
+class PickledData(DataMistake):
+    """An npy or npz file holds Python objects.
+
+    Reading them would run code from the file, so they are refused. Save plain arrays:
+    `np.save(path, np.asarray(values, dtype=np.float32))`.
+    """
+
+    code = "E0730"
+    path: str
+
+    @property
+    def message(self) -> str:
+        """The file."""
+        return f"{self.path} holds pickled Python objects, not plain numbers"
+
+    @property
+    def help(self) -> str:
+        """How to save it."""
+        return "save a plain array: np.save(path, np.asarray(values, dtype=np.float32))"
+
+
+@dataclass(frozen=True, slots=True)
+class StreamTooShort(DataMistake):
+    """A stream is shorter than one piece that a batch cuts from it.
+
+    `batch N = 32, T = 128` cuts pieces of 128 along `T`; the stream must hold at least one.
+    """
+
+    code = "E0731"
+    parameter: str
+    axis: str
+    length: int
+    piece: int
+    place: str
+
+    @property
+    def message(self) -> str:
+        """Both lengths."""
+        return (
+            f"{self.place} has {self.length:,} along {self.axis}, less than one piece "
+            f"of {self.piece:,} ({self.parameter})"
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class ValidationEmpty(DataMistake):
+    """The validation split leaves no row to train on, or none to validate on.
+
+    `validation = 0.1` takes a tenth of the rows. With few rows that is none; with 1.0 nothing is
+    left to train on.
+    """
+
+    code = "E0732"
+    fraction: float
+    rows: int
+
+    @property
+    def message(self) -> str:
+        """The numbers."""
+        taken = round(self.fraction * self.rows)
+        return (
+            f"validation = {self.fraction:g} takes {taken:,} of {self.rows:,} rows, "
+            f"which leaves {self.rows - taken:,} to train on"
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class NoClasses(DataMistake):
+    """A folder of images has no images, or none in class folders.
+
+    `images("folder", ...)` reads `folder/CLASS/picture.png`: one folder for each class, whose
+    sorted names are the classes.
+    """
+
+    code = "E0734"
+    path: str
+    reason: str
+
+    @property
+    def message(self) -> str:
+        """What is missing."""
+        return f"{self.path}: {self.reason}"
+
+    @property
+    def help(self) -> str:
+        """The layout."""
+        return "lay the images out as FOLDER/CLASS/PICTURE.png"
+
+
+@dataclass(frozen=True, slots=True)
+class DataNotGiven(DataMistake):
+    """A recipe has steps with parameters, but no data.
+
+    Write a source into the recipe, `data = npz("f.npz", image="x")`, or pass arrays from Python:
+    `dlc.train("model.dl", data={"image": x})`.
+    """
+
+    code = "E0735"
+    recipe: str
+    parameters: tuple[str, ...]
+    at: Span | None = None
+
+    @property
+    def message(self) -> str:
+        """What is needed."""
+        return f"recipe {self.recipe} needs data for {listed(self.parameters)}"
+
+    @property
+    def labels(self) -> tuple[Label, ...]:
+        """The recipe."""
+        return (Label(self.at, "has no data"),) if self.at else ()
+
+    @property
+    def help(self) -> str:
+        """Both ways."""
+        return "write `data = npz(...)` into the recipe, or pass arrays from Python"
+
+
+@dataclass(frozen=True, slots=True)
+class NotAnArray(DataMistake):
+    """A value passed from Python as a column is no rectangular array.
+
+    Columns are NumPy arrays or anything that `numpy.asarray` takes: equal lengths in every row.
+    """
+
+    code = "E0736"
+    column: str
+    reason: str
+
+    @property
+    def message(self) -> str:
+        """The column and why."""
+        return f"the column {self.column!r} is no array: {self.reason}"
+
+
+def listed(names: tuple[str, ...], most: int = 12) -> str:
+    """Names in one line, cut after `most`; `nothing` for none."""
+    shown = ", ".join(names[:most])
+    rest = len(names) - most
+    return f"{shown} and {rest:,} more" if rest > 0 else shown or "nothing"

@@ -1,0 +1,330 @@
+"""What stops a training run: a loss that is not finite, folders, checkpoints, weights."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from dlc.diagnostics.data import listed
+from dlc.diagnostics.diagnostic import Diagnostic, Label, Severity
+from dlc.diagnostics.span import Span
+
+
+class RunMistake(Diagnostic):
+    """Anything that stops a run; the process ends with exit code 4."""
+
+    exit_code: ClassVar[int] = 4
+
+
+@dataclass(frozen=True, slots=True)
+class LossNotFinite(RunMistake):
+    """The loss became NaN or infinite, so training stopped.
+
+    From here on every weight would be NaN. The batch is saved in the run's folder, and the last
+    checkpoint holds the weights from before. Common causes: a learning rate that is too high, the
+    logarithm or root of 0, a division by 0, inputs that are not scaled (`image / 255`).
+    `clip_norm=1.0` in the optimiser bounds the size of a step.
+    """
+
+    code = "E0801"
+    step: str
+    value: str
+    epoch: int
+    batch: int
+    saved: str
+    at: Span | None = None
+
+    @property
+    def message(self) -> str:
+        """Which step, when, and its value."""
+        return f"the loss of {self.step} is {self.value} in epoch {self.epoch}, batch {self.batch}"
+
+    @property
+    def labels(self) -> tuple[Label, ...]:
+        """The minimize."""
+        return (Label(self.at, f"this was {self.value}"),) if self.at else ()
+
+    @property
+    def help(self) -> str:
+        """Where the batch is and what to try."""
+        kept = f"the batch is in {self.saved}; " if self.saved else ""
+        return f"{kept}try a smaller learning rate, clip_norm=1.0, or scaled inputs"
+
+
+@dataclass(frozen=True, slots=True)
+class FolderExists(RunMistake):
+    """The folder for a run exists already; a run never overwrites another.
+
+    Give another folder, or continue the run in it with `--resume FOLDER`.
+    """
+
+    code = "E0802"
+    exit_code = 2
+    path: str
+
+    @property
+    def message(self) -> str:
+        """The folder."""
+        return f"{self.path} exists already; a run's folder is never overwritten"
+
+    @property
+    def help(self) -> str:
+        """The two ways out."""
+        return f"give another folder, or continue this run: --resume {self.path}"
+
+
+@dataclass(frozen=True, slots=True)
+class FolderLocked(RunMistake):
+    """Another process is training in this folder.
+
+    Two trainings in one folder would destroy each other's checkpoints. Wait for the other one, or
+    stop it; the lock goes with its process.
+    """
+
+    code = "E0803"
+    exit_code = 2
+    path: str
+
+    @property
+    def message(self) -> str:
+        """The folder."""
+        return f"another process is training in {self.path}"
+
+
+@dataclass(frozen=True, slots=True)
+class CannotWrite(RunMistake):
+    """The run's folder cannot be written: the disk is full, or it is read-only.
+
+    Nothing that was saved is lost: every file is written under another name first and renamed
+    when it is whole. Make room and continue with `--resume`.
+    """
+
+    code = "E0804"
+    path: str
+    reason: str
+    advice: str = ""
+
+    @property
+    def message(self) -> str:
+        """The path and the system's words."""
+        return f"cannot write {self.path}: {self.reason}"
+
+    @property
+    def help(self) -> str | None:
+        """How to go on."""
+        return self.advice or None
+
+
+@dataclass(frozen=True, slots=True)
+class NothingToResume(RunMistake):
+    """The folder given to `--resume` is not the folder of a run.
+
+    A run's folder holds `manifest.json` and `checkpoints/`. Its path stands in the last line that
+    the interrupted training printed, as `runs/lenet-3`.
+    """
+
+    code = "E0805"
+    exit_code = 2
+    path: str
+    reason: str
+
+    @property
+    def message(self) -> str:
+        """The folder and what it lacks."""
+        return f"{self.path} cannot be resumed: {self.reason}"
+
+
+@dataclass(frozen=True, slots=True)
+class SourceChanged(RunMistake):
+    """A `.dl` file changed since the run began, so the run cannot be continued.
+
+    A resumed run gives the bits that it would have given without the interruption; with another
+    program that has no meaning. Restore the file (its text is in the run's `manifest.json`), or
+    start a new run from the old weights with `--weights FOLDER`.
+    """
+
+    code = "E0806"
+    path: str
+    folder: str
+
+    @property
+    def message(self) -> str:
+        """The file."""
+        return f"{self.path} changed since the run in {self.folder} began"
+
+    @property
+    def help(self) -> str:
+        """The two ways out."""
+        return f"restore it, or start a new run from these weights: --weights {self.folder}"
+
+
+@dataclass(frozen=True, slots=True)
+class DataChanged(RunMistake):
+    """The data changed since the run began, so the run cannot be continued.
+
+    A resumed run gives the bits that it would have given without the interruption; with other data
+    that has no meaning. Restore the file, or start a new run from the old weights.
+    """
+
+    code = "E0807"
+    path: str
+    folder: str
+
+    @property
+    def message(self) -> str:
+        """The file or column."""
+        return f"the data {self.path} is not what the run in {self.folder} began with"
+
+    @property
+    def help(self) -> str:
+        """The two ways out."""
+        return f"restore it, or start a new run from these weights: --weights {self.folder}"
+
+
+@dataclass(frozen=True, slots=True)
+class SettingChanged(RunMistake):
+    """A setting differs from the one with which the run began.
+
+    On `--resume` the seed, the hypers and the recipe are those of the run; only `--epochs`,
+    `--threads` and what is shown may be given anew.
+    """
+
+    code = "E0808"
+    exit_code = 2
+    setting: str
+    was: str
+    now: str
+
+    @property
+    def message(self) -> str:
+        """Both values."""
+        return f"{self.setting} was {self.was} in this run, and {self.now} is asked for now"
+
+    @property
+    def help(self) -> str:
+        """Leave it out."""
+        return f"leave {self.setting} out, or start a new run"
+
+
+@dataclass(frozen=True, slots=True)
+class CheckpointsDamaged(RunMistake):
+    """No checkpoint of the run can be read.
+
+    Each checkpoint carries a checksum; all of them are damaged. Start a new run.
+    """
+
+    code = "E0809"
+    path: str
+    reason: str
+
+    @property
+    def message(self) -> str:
+        """The folder and the newest one's fault."""
+        return f"every checkpoint in {self.path} is damaged: {self.reason}"
+
+
+@dataclass(frozen=True, slots=True)
+class MonitorUnknown(RunMistake):
+    """The metric that chooses the best checkpoint does not exist.
+
+    `monitor` names a metric of a step (`loss`, `accuracy`; with several steps `critic.loss`). With
+    a validation split its value there counts.
+    """
+
+    code = "E0810"
+    exit_code = 1
+    name: str
+    available: tuple[str, ...]
+    at: Span | None = None
+
+    @property
+    def message(self) -> str:
+        """The name and what there is."""
+        return f"no metric {self.name!r} to monitor; there are {listed(self.available)}"
+
+    @property
+    def labels(self) -> tuple[Label, ...]:
+        """The recipe."""
+        return (Label(self.at, "has no such metric"),) if self.at else ()
+
+
+@dataclass(frozen=True, slots=True)
+class NothingMatched(RunMistake):
+    """No tensor of the given weights fits a parameter of the program.
+
+    Weights are matched by the path of the parameter (`LeNet.conv_0.weight`) and its shape. The
+    model or a layer was renamed, or the weights are of another program.
+    """
+
+    code = "E0811"
+    path: str
+    examples: tuple[str, ...]
+    expected: tuple[str, ...]
+
+    @property
+    def message(self) -> str:
+        """What is in the file and what is wanted."""
+        return (
+            f"nothing in {self.path} fits this program: it has {listed(self.examples, 4)}; "
+            f"the program has {listed(self.expected, 4)}"
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class WeightsUnreadable(RunMistake):
+    """The file or folder given as weights cannot be read.
+
+    Weights come from a run's folder, or from a `.safetensors` file with tensors by path.
+    """
+
+    code = "E0812"
+    path: str
+    reason: str
+
+    @property
+    def message(self) -> str:
+        """The path and why."""
+        return f"cannot read weights from {self.path}: {self.reason}"
+
+
+@dataclass(frozen=True, slots=True)
+class RecipeUnknown(RunMistake):
+    """The program has no `train` block of this name, or several and none was named.
+
+    `dlc train FILE RECIPE` names one.
+    """
+
+    code = "E0813"
+    exit_code = 2
+    name: str | None
+    available: tuple[str, ...]
+    path: str
+
+    @property
+    def message(self) -> str:
+        """The name and what there is."""
+        if not self.available:
+            return f"{self.path} has no train block"
+        found = listed(self.available)
+        if self.name is None:
+            return f"{self.path} has several train blocks, name one: {found}"
+        return f"{self.path} has no train block {self.name!r}; it has {found}"
+
+
+@dataclass(frozen=True, slots=True)
+class CheckpointSkipped(RunMistake):
+    """The newest checkpoint is damaged, so an older one is used.
+
+    Its checksum does not match: the disk failed, or something else wrote into the file. The run
+    continues from the one before; what was trained after it is trained again, with the same result.
+    """
+
+    code = "W0080"
+    severity: ClassVar[Severity] = "warning"
+    path: str
+    reason: str
+
+    @property
+    def message(self) -> str:
+        """The file and why."""
+        return f"{self.path} is damaged ({self.reason}); using the one before"

@@ -1,0 +1,1 @@
+"""Training: data, order, the loop, the run's folder, checkpoints, progress."""

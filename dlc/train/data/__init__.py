@@ -1,0 +1,1 @@
+"""Sources of data: readers of files, and the check of columns against a step's signature."""
