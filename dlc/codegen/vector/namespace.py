@@ -6,13 +6,13 @@ import math
 from functools import lru_cache
 
 from dlc.codegen.machine import Machine
-from dlc.codegen.vector import arithmetic, casts, elementary, memory, random, trigonometry
+from dlc.codegen.vector import arithmetic, casts, elementary, memory, random, scalars, trigonometry
 from dlc.codegen.vector.define import Function, build
 
 
 def functions() -> list[Function]:
     """Every function of the kernel language."""
-    modules = (memory, arithmetic, elementary, trigonometry, casts, random)
+    modules = (memory, arithmetic, elementary, trigonometry, casts, random, scalars)
     return [function for module in modules for function in module.functions()]
 
 

@@ -1,0 +1,274 @@
+"""What the scheduler knows of a graph: which nodes have memory, which loops they share, what reads what."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from dlc.graph import Axis, Graph, Node, Size, users
+from dlc.ops import REGISTRY
+from dlc.schedule.access import Access, Env, Tests, own_env
+from dlc.schedule.index import Affine, Iter, at
+from dlc.schedule.kernel import Expr
+from dlc.schedule.reduction import (
+    Loops,
+    Reduction,
+    fold_chain,
+    is_view,
+    reduced_axes,
+    reduces,
+    reduction,
+)
+
+DEAR = 8
+"""A value that several kernels read is stored when computing it costs more vector operations."""
+STENCIL = 3
+"""The same for a value that a window reads, several times an element."""
+DEPTH = 40
+"""A chain of so many maps is cut by a stored value: expressions stay small."""
+TYPICAL = 64
+"""What a run-time size counts as in estimates."""
+_unique = itertools.count(1)
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """One element of `source` that a node's element needs."""
+
+    source: Node
+    env: Env
+    tests: Tests
+
+
+@dataclass(slots=True)
+class Facts:
+    """Facts of a graph, found once; later stages only read them."""
+
+    graph: Graph
+    nodes: tuple[Node, ...] = ()
+    users: dict[Node, list[Node]] = field(default_factory=dict)
+    real: dict[Node, None] = field(default_factory=dict)
+    folded: frozenset[Node] = frozenset()
+    canon: dict[Node, dict[Axis, Axis]] = field(default_factory=dict)
+    readings: dict[Node, tuple[Reading, ...]] = field(default_factory=dict)
+    windowed: set[Axis] = field(default_factory=set)
+    """Canonical axes that some node reads at another place than its own."""
+    outputs: set[Node] = field(default_factory=set)
+
+    def stored(self, node: Node) -> bool:
+        """Whether a node has memory: inputs, tables and real nodes."""
+        return node in self.real or node.op in ("input", "table")
+
+    def loop(self, node: Node, axis: Axis, size: Size) -> Iter:
+        """The loop of `node` over one of its free or reduced axes."""
+        table = self.canon.setdefault(node, {})
+        if axis not in table:
+            table[axis] = Axis(axis.name, -next(_unique))
+        return Iter(table[axis], size)
+
+    def free(self, node: Node) -> dict[Axis, Iter]:
+        """The loops over a node's own axes; those of size 1 have none."""
+        one = Size.of(1)
+        return {a: self.loop(node, a, n) for a, n in node.type.dims if n != one}
+
+    def env(self, node: Node) -> Env:
+        """The index of a node at its own loops."""
+        return own_env(node, self.free(node))
+
+    def reduction(self, node: Node) -> Reduction:
+        """The reduction of a node at its own loops."""
+        return reduction(node, self.env(node), self.loop, self.folded)
+
+    def producers(self, node: Node) -> tuple[Node, ...]:
+        """The stored nodes that a real node reads."""
+        return tuple(dict.fromkeys(r.source for r in self.readings[node]))
+
+
+def find_facts(graph: Graph) -> Facts:
+    """All facts of a graph."""
+    facts = Facts(graph)
+    facts.nodes = graph.nodes
+    facts.users = users(facts.nodes)
+    facts.outputs = set(graph.outputs.values())
+    facts.folded = _folded(facts)
+    _find_real(facts)
+    for node in facts.real:
+        _read(facts, node)
+    return facts
+
+
+def estimate(size: Size) -> int:
+    """A typical number for a size."""
+    return max(1, size.value(dict.fromkeys(size.symbols, TYPICAL)))
+
+
+def volume(sizes: Iterable[Size]) -> int:
+    """The product of typical sizes."""
+    total = 1
+    for size in sizes:
+        total *= estimate(size)
+    return total
+
+
+def is_contraction(facts: Facts, node: Node) -> bool:
+    """Whether a node is a dot, or an unwindow that sums one."""
+    while node.op == "unwindow" and fold_chain(node)[-1] in facts.folded:
+        node = fold_chain(node)[-1]
+    return node.op == "dot"
+
+
+def _folded(facts: Facts) -> frozenset[Node]:
+    """Dots (and unwindows) that only an unwindow reads, through views that move no element twice."""
+    found: set[Node] = set()
+    for node in facts.nodes:
+        if node.op != "unwindow":
+            continue
+        chain = fold_chain(node)
+        base = chain[-1]
+        single = all(len(facts.users[c]) == 1 and c not in facts.outputs for c in chain)
+        plain = all(c.op in ("rename", "broadcast") and _same_elements(c) for c in chain[:-1])
+        if single and plain and base.op in ("dot", "unwindow"):
+            found.add(base)
+    return frozenset(found)
+
+
+def _same_elements(view: Node) -> bool:
+    return len(view.type.dims) == len(view.args[0].type.dims)
+
+
+def _find_real(facts: Facts) -> None:
+    dot_reads = _dot_operands(facts)
+    price: dict[Node, int] = {}
+    depth: dict[Node, int] = {}
+    for node in facts.nodes:
+        if node.op in ("input", "table"):
+            price[node] = depth[node] = 0
+            continue
+        record = REGISTRY[node.op]
+        real = node in facts.outputs or node in dot_reads or "copy" in node.attrs
+        if node not in facts.folded:
+            real |= reduces(node) or record.kind == "sort"
+            real |= node.op == "scatter" and bool(node.attrs["over"])
+        below = sum(price[a] for a in node.args)
+        price[node] = below + (30 if node.op == "uniform" else record.cost if record.kind == "map" else 0)
+        depth[node] = 1 + max((depth[a] for a in node.args), default=0)
+        readers = [u for u in facts.users[node] if u.op != "stop_gradient"]
+        if record.kind in ("map", "random", "gather") and node.type.dims:
+            real |= price[node] > DEAR and len(readers) > 1
+            real |= price[node] > STENCIL and _under_window(facts, node)
+            real |= depth[node] > DEPTH
+        if real:
+            facts.real[node] = None
+            price[node] = depth[node] = 0
+
+
+def _dot_operands(facts: Facts) -> set[Node]:
+    """What dots read through views: never computed in their inner loops."""
+    found: set[Node] = set()
+    for node in facts.nodes:
+        if node.op != "dot":
+            continue
+        todo = list(node.args)
+        while todo:
+            below = todo.pop()
+            if below.op == "stop_gradient" or (is_view(below) and "copy" not in below.attrs):
+                todo.extend(below.args)
+            elif below.op != "input":
+                found.add(below)
+    return found - facts.folded
+
+
+def _under_window(facts: Facts, node: Node) -> bool:
+    todo, seen = list(facts.users[node]), set[Node]()
+    while todo:
+        user = todo.pop()
+        if user in seen:
+            continue
+        seen.add(user)
+        if user.op in ("window", "unwindow"):
+            return True
+        if is_view(user):
+            todo += facts.users[user]
+    return False
+
+
+def _read(facts: Facts, node: Node) -> None:
+    """Find what a real node reads, and name its loops after those of what it reads."""
+    probe = {a: Iter(Axis(a.name, -next(_unique)), n) for a, n in node.type.dims}
+    reduced: dict[Axis, Iter] = {}
+
+    def loop(owner: Node, axis: Axis, size: Size) -> Iter:
+        key = Axis(f"{axis.name}#{id(owner)}", axis.scope)
+        if key not in reduced:
+            reduced[key] = Iter(Axis(axis.name, -next(_unique)), size)
+            owners.append((owner, axis, reduced[key]))
+        return reduced[key]
+
+    owners: list[tuple[Node, Axis, Iter]] = []
+    env = own_env(node, probe)
+    readings = _probe(facts, node, env, loop)
+    table = facts.canon.setdefault(node, {})
+    taken: set[Axis] = set()
+    found = sorted(readings, key=lambda r: r.source.op in ("input", "table"))
+    for owner, axis, iter in [*((node, a, i) for a, i in probe.items()), *owners]:
+        names = facts.canon.setdefault(owner, {})
+        name = _inherited(facts, iter, found, taken)
+        names[axis] = name if name is not None else Axis(axis.name, -next(_unique))
+        taken.add(names[axis])
+    assert table is facts.canon[node]
+    real = _probe(facts, node, facts.env(node), facts.loop)
+    facts.readings[node] = tuple(real)
+    for reading in real:
+        for axis, index in reading.env.items():
+            simple = not index.terms or index.const == Size() and len(index.terms) == 1
+            if not simple and reading.source in facts.canon:
+                facts.windowed.add(facts.loop(reading.source, axis, Size.of(1)).axis)
+            if not simple:
+                facts.windowed |= {i.axis for i in index.iters}
+
+
+def scatter_env(node: Node, env: Env, loop: Loops) -> Env:
+    """The index of a scatter's operands: its own free loops, and loops over what it sums."""
+    index = {a: env[a] for a in node.type.axes if a not in node.attrs["axes"]}
+    for axis in node.attrs["over"]:
+        size = next(x.type.size(axis) for x in node.args if x.type.has(axis))
+        index[axis] = Affine() if size == Size.of(1) else at(loop(node, axis, size))
+    return index
+
+
+def _probe(facts: Facts, node: Node, env: Env, loop: Loops) -> list[Reading]:
+    readings: list[Reading] = []
+
+    def load(source: Node, index: Env, tests: Tests) -> Expr:
+        readings.append(Reading(source, index, tests))
+        offset = at(Iter(Axis(f"load{len(readings)}", 0), Size.of(1)))
+        return Expr("load", source.type.dtype, offset=offset, tests=tests)
+
+    access = Access(facts.stored, load)
+    if reduces(node):
+        reduction(node, env, loop, facts.folded).value(access)  
+    elif node.op == "scatter" and node.attrs["over"]:
+        access.pull(node.args[0], scatter_env(node, env, loop))
+        for index in node.args[1:]:
+            access.pull(index, scatter_env(node, env, loop))
+    elif node.op == "argsort":
+        axis = node.attrs["over"][0]
+        inner = {**env, axis: at(loop(node, axis, node.type.size(axis)))}
+        access.pull(node.args[0], inner)
+    else:
+        access.pull(node, env, top=True)
+    return readings
+
+
+def _inherited(
+    facts: Facts, iter: Iter, readings: list[Reading], taken: set[Axis]
+) -> Axis | None:
+    """The name of the loop that a producer had for the axis read at exactly `iter`."""
+    for reading in readings:
+        for axis, index in reading.env.items():
+            if index == at(iter) and reading.source.type.size(axis) == iter.size:
+                name = facts.loop(reading.source, axis, iter.size).axis
+                if name not in taken:
+                    return name
+    return None

@@ -1,0 +1,222 @@
+"""Which stored nodes are computed together: kernels grow greedily, producers first."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from dlc.graph import Node
+from dlc.schedule.facts import Facts, volume
+from dlc.schedule.index import Iter
+from dlc.schedule.kernel import Buffer, Kernel
+from dlc.schedule.layout import Layout
+from dlc.schedule.lower import BufferOf, NoFit, lower, outer_axes
+from dlc.schedule.reduction import reduces
+
+ROWS = 16
+"""A kernel keeps at least so many units of work when a member joins."""
+MEMBERS = 12
+EPILOGUE = 60
+"""Vector operations an element after a contraction; more are a kernel of their own."""
+BODY = 400
+"""Vector operations an element in one kernel."""
+
+
+@dataclass(slots=True)
+class Grouping:
+    """Kernels in the order of their making, and the kernel of each real node."""
+
+    facts: Facts
+    layout: Layout
+    buffer_of: BufferOf
+    kernels: list[Kernel] = field(default_factory=list)
+    home: dict[Node, Kernel] = field(default_factory=dict)
+
+    def depends(self, kernel: Kernel, on: Kernel) -> bool:
+        """Whether a kernel needs another's results, directly or through others."""
+        seen: set[int] = set()
+        todo = [kernel]
+        while todo:
+            k = todo.pop()
+            if k is on:
+                return True
+            if id(k) in seen:
+                continue
+            seen.add(id(k))
+            todo += self.sources(k)
+        return False
+
+    def sources(self, kernel: Kernel) -> list[Kernel]:
+        """The kernels whose results a kernel reads."""
+        found = {id(k): k for m in kernel.members for k in self._homes(m) if k is not kernel}
+        return list(found.values())
+
+    def _homes(self, node: Node) -> list[Kernel]:
+        return [self.home[p] for p in self.facts.producers(node) if p in self.home]
+
+
+def group(facts: Facts, layout: Layout, buffer_of: BufferOf) -> list[Kernel]:
+    """The kernels of a graph, lowered, in an order that respects what they read."""
+    state = Grouping(facts, layout, buffer_of)
+    for node in facts.real:
+        kernel = next((k for k in _candidates(state, node) if _join(state, k, node)), None)
+        if kernel is None:
+            kernel = _new_kernel(state, node)
+        state.home[node] = kernel
+    return _sorted(state)
+
+
+def _candidates(state: Grouping, node: Node) -> list[Kernel]:
+    if node in state.layout.lane or node.op == "argsort":
+        return []
+    if node.op == "scatter" and node.attrs["over"]:
+        return []
+    homes = {id(k): k for k in state._homes(node)}
+    reads = set(state.facts.producers(node))
+    loops = set(state.facts.free(node).values())
+    for kernel in state.kernels:
+        first = kernel.members[0]
+        if set(state.facts.free(first).values()) == loops and loops and not reduces(node):
+            if any(reads & set(state.facts.producers(m)) for m in kernel.members):
+                homes.setdefault(id(kernel), kernel)
+    return [k for k in reversed(state.kernels) if id(k) in homes]
+
+
+def _new_kernel(state: Grouping, node: Node) -> Kernel:
+    outer = list(outer_axes(state.facts, node).values())
+    kernel = Kernel(f"k{len(state.kernels)}", [node], _by_stride(state, node, outer))
+    kernel.contraction = node in state.layout.lane
+    kernel.template = "sort" if node.op == "argsort" else "nests"
+    lower(state.facts, kernel, state.buffer_of)
+    state.kernels.append(kernel)
+    return kernel
+
+
+def _join(state: Grouping, kernel: Kernel, node: Node) -> bool:
+    facts = state.facts
+    if len(kernel.members) >= MEMBERS or kernel.template == "sort":
+        return False
+    if kernel.members[0].op == "scatter" and kernel.members[0].attrs["over"]:
+        return False
+    free = set(facts.free(node).values())
+    outer = [i for i in kernel.outer if i in free]
+    if kernel.contraction:
+        if reduces(node) or set(outer) != free or len(outer) != len(kernel.outer):
+            return False
+    elif outer != kernel.outer and volume([i.size for i in outer]) < min(ROWS, _rows(kernel.outer)):
+        return False
+    if any(k is not kernel and state.depends(k, kernel) for k in state._homes(node)):
+        return False
+    trial = Kernel(kernel.name, [*kernel.members, node], outer, contraction=kernel.contraction)
+    try:
+        lower(facts, trial, state.buffer_of)
+    except NoFit:
+        return False
+    if _cost(trial) > (EPILOGUE if kernel.contraction else BODY):
+        return False
+    kernel.members, kernel.outer, kernel.nests = trial.members, trial.outer, trial.nests
+    return True
+
+
+def _rows(outer: list[Iter]) -> int:
+    return volume([i.size for i in outer])
+
+
+def _cost(kernel: Kernel) -> int:
+    seen: dict[int, int] = {}
+    total = 0
+    for nest in kernel.nests:
+        for statement in [*nest.body, *nest.after]:
+            total += _distinct(statement.expr, seen)
+    return total
+
+
+def _distinct(expr: object, seen: dict[int, int]) -> int:
+    from_here = 0
+    todo = [expr]
+    while todo:
+        e = todo.pop()
+        if id(e) in seen:
+            continue
+        seen[id(e)] = 1
+        from_here += e.cost - sum(a.cost for a in e.args)  # type: ignore[attr-defined]
+        todo += e.args  # type: ignore[attr-defined]
+    return from_here
+
+
+def _by_stride(state: Grouping, node: Node, outer: list[Iter]) -> list[Iter]:
+    """Outer loops with the largest strides of the result first."""
+    order = state.layout.order(node)
+    free = state.facts.free(node)
+    rank = {free[a]: i for i, a in enumerate(order) if a in free}
+    return sorted(outer, key=lambda i: rank[i])
+
+
+def _sorted(state: Grouping) -> list[Kernel]:
+    """Producers first; joining changes the order of making. Readers of a parameter before its update."""
+    after = _anti_dependences(state)
+    out: list[Kernel] = []
+    done: set[int] = set()
+    for kernel in state.kernels:
+        stack = [(kernel, False)]
+        while stack:
+            k, ready = stack.pop()
+            if ready:
+                out.append(k)
+                continue
+            if id(k) in done:
+                continue
+            done.add(id(k))
+            stack.append((k, True))
+            stack += [(s, False) for s in [*state.sources(k), *after.get(id(k), [])]]
+    return out
+
+
+def _anti_dependences(state: Grouping) -> dict[int, list[Kernel]]:
+    """For the kernel that writes `update:P`, those that read P and do not wait for it."""
+    readers: dict[str, list[Kernel]] = {}
+    for kernel in state.kernels:
+        for member in kernel.members:
+            for source in state.facts.producers(member):
+                if source.op == "input":
+                    readers.setdefault(source.attrs["name"], []).append(kernel)
+    found: dict[int, list[Kernel]] = {}
+    for name, node in state.facts.graph.outputs.items():
+        if not name.startswith("update:") or node not in state.home:
+            continue
+        writer = state.home[node]
+        for reader in readers.get(name.removeprefix("update:"), []):
+            if reader is not writer and not state.depends(reader, writer):
+                if not _reaches(found, writer, reader, state):
+                    found.setdefault(id(writer), []).append(reader)
+    return found
+
+
+def _reaches(
+    extra: dict[int, list[Kernel]], start: Kernel, goal: Kernel, state: Grouping
+) -> bool:
+    """Whether `goal` must already come after `start`, with the edges added so far."""
+    seen: set[int] = set()
+    todo = [goal]
+    while todo:
+        k = todo.pop()
+        if k is start:
+            return True
+        if id(k) not in seen:
+            seen.add(id(k))
+            todo += [*state.sources(k), *extra.get(id(k), [])]
+    return False
+
+
+def buffers_of(kernel: Kernel) -> set[Buffer]:
+    """Every buffer that a kernel touches."""
+    found: set[Buffer] = set()
+    todo: list[object] = []
+    for nest in kernel.nests:
+        for statement in [*nest.body, *nest.after]:
+            todo.append(statement.expr)
+    while todo:
+        e = todo.pop()
+        if e.buffer is not None:  # type: ignore[attr-defined]
+            found.add(e.buffer)  # type: ignore[attr-defined]
+        todo += e.args  # type: ignore[attr-defined]
+    return found

@@ -1,0 +1,125 @@
+"""The kernel IR: nests of accumulations under shared outer loops, with a lane axis and a register tile.
+
+Every value is a vector over the kernel's lane axis; a value that does not vary with it is the
+same in all lanes. A contraction is a reduction whose kernel holds a tile of its free axes in
+registers, so there is one form for maps, reductions and contractions.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from dlc.diagnostics import Span
+from dlc.graph import Axis, DType, Node, Size
+from dlc.schedule.index import Affine, Iter
+
+Place = Literal["arena", "input", "output", "bound", "constant"]
+
+
+@dataclass(slots=True, eq=False)
+class Buffer:
+    """Memory of one tensor: where an element lies, and what surrounds it."""
+
+    name: str
+    dtype: DType
+    order: tuple[Axis, ...]
+    sizes: dict[Axis, Size]
+    place: Place
+    port: str = ""
+    """Of an input, output or bound buffer: the name of the graph's input or output."""
+    halo: dict[Axis, tuple[Size, Size]] = field(default_factory=dict)
+    """Zeros before and after an axis, so that windows read them without a test."""
+    padded: bool = False
+    """The innermost axis has room for whole vectors; its padding holds anything."""
+    strides: dict[Axis, Size] = field(default_factory=dict)
+    base: Size = field(default_factory=Size)
+    elements: Size = field(default_factory=Size)
+    table: object = None
+
+    def offset(self, env: dict[Axis, Affine]) -> Affine:
+        """The element at an index."""
+        where = Affine(const=self.base)
+        for axis in self.order:
+            where = where + env[axis] * self.strides[axis]
+        return where
+
+
+@dataclass(frozen=True, slots=True)
+class Test:
+    """0 <= index < size."""
+
+    index: Affine
+    size: Size
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Expr:
+    """A value; equal operations on equal operands are one object in a kernel.
+
+    op: `load` (buffer, offset, tests: the load happens where they hold, else 0), `const` (value),
+    `index` (offset: the number itself), `uniform` (offset: the element's number, value: (place, word), args: seed, step),
+    `ref` (value: the accumulator), `inside` (tests), or the code of a map over `args`.
+    """
+
+    op: str
+    dtype: DType
+    args: tuple[Expr, ...] = ()
+    buffer: Buffer | None = None
+    offset: Affine = Affine()
+    tests: tuple[Test, ...] = ()
+    value: object = None
+    deps: frozenset[Iter] = frozenset()
+    cost: int = 0
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Accumulate:
+    """`name = f(name, expr)`; f: sum, max, min, argmax, argmin (`position` numbers the element)."""
+
+    name: str
+    f: str
+    expr: Expr
+    position: Expr | None = None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Store:
+    """`buffer[offset] = expr`, or `+=`, in the iteration it stands in; only where `tests` hold."""
+
+    buffer: Buffer
+    offset: Affine
+    expr: Expr
+    add: bool = False
+    node: Node | None = None
+
+
+@dataclass(slots=True, eq=False)
+class Nest:
+    """for free: (accumulators at neutral; for reduced: body; then `after`), in the outer loops."""
+
+    free: list[Iter]
+    reduced: list[Iter]
+    body: list[Accumulate | Store]
+    after: list[Store] = field(default_factory=list)
+
+
+@dataclass(slots=True, eq=False)
+class Kernel:
+    """One native function: `units` are spread over threads, `serial` loops run inside one unit."""
+
+    name: str
+    members: list[Node]
+    outer: list[Iter]
+    nests: list[Nest] = field(default_factory=list)
+    lane: Iter | None = None
+    tile: dict[Iter, int] = field(default_factory=dict)
+    units: list[Iter] = field(default_factory=list)
+    serial: list[Iter] = field(default_factory=list)
+    contraction: bool = False
+    template: Literal["nests", "sort"] = "nests"
+    spans: tuple[Span, ...] = ()
+
+    def step(self, iter: Iter, lanes: int) -> int:
+        """How far an outer loop over `iter` moves at once."""
+        return max(self.tile.get(iter, 1), lanes if iter == self.lane else 1)

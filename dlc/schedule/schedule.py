@@ -1,0 +1,68 @@
+"""Graph to kernels: the stages of scheduling in their one order."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from dlc.graph import Graph, Node
+from dlc.schedule.facts import Facts, find_facts
+from dlc.schedule.group import group
+from dlc.schedule.kernel import Buffer, Kernel
+from dlc.schedule.layout import Layout, find_layout, make_buffer, with_copies
+from dlc.schedule.tile import Target, tile
+
+
+@dataclass(frozen=True, slots=True)
+class Schedule:
+    """Kernels in the order of their running, and the memory of every stored node."""
+
+    graph: Graph
+    kernels: tuple[Kernel, ...]
+    buffers: dict[Node, Buffer]
+    facts: Facts
+    layout: Layout
+
+
+def schedule(graph: Graph, target: Target) -> Schedule:
+    """The kernels of a graph for a machine.
+
+    Expects a lowered graph (no `grad` nodes). The result depends on the graph and on `target`
+    alone, never on run-time sizes or threads.
+    """
+    graph = _distinct_outputs(graph)
+    facts = find_facts(graph)
+    layout = find_layout(facts, target.lanes)
+    for _ in range(3):
+        copied = with_copies(facts, layout)
+        if copied is graph:
+            break
+        graph = copied
+        facts = find_facts(graph)
+        layout = find_layout(facts, target.lanes)
+    buffers: dict[Node, Buffer] = {}
+
+    def buffer_of(node: Node) -> Buffer:
+        if node not in buffers:
+            name = f"{node.attrs['name'] if node.op == 'input' else node.op}"
+            buffers[node] = make_buffer(layout, node, name, target.lanes)
+        return buffers[node]
+
+    kernels = group(facts, layout, buffer_of)
+    for kernel in kernels:
+        tile(kernel, target, layout.lane.get(kernel.members[0]))
+    for node in [*graph.inputs, *graph.outputs.values()]:
+        buffer_of(node)
+    return Schedule(graph, tuple(kernels), buffers, facts, layout)
+
+
+def _distinct_outputs(graph: Graph) -> Graph:
+    """Every output is a node of its own that is no input: the others are copied."""
+    outputs: dict[str, Node] = {}
+    taken: set[Node] = set()
+    for name, node in graph.outputs.items():
+        if node in taken or node.op in ("input", "table"):
+            attrs = {"dims": node.type.dims, "copy": True}
+            node = Node("broadcast", (node,), node.type, attrs, node.spans, node.path)
+        taken.add(node)
+        outputs[name] = node
+    return Graph(graph.inputs, outputs, graph.checks)

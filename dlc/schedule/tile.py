@@ -1,0 +1,207 @@
+"""Lanes, register tiles and units of work of a lowered kernel."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from dlc.graph import Size
+from dlc.schedule.facts import estimate, volume
+from dlc.schedule.index import Affine, Iter
+from dlc.schedule.kernel import Expr, Kernel, Nest
+
+LATENCY = 4
+"""Cycles of a fused multiply-add; so many must be in flight in each unit."""
+WORK = 2000
+"""Vector operations that make a unit of work worth its decoding."""
+UNITS = 64
+"""Loops become serial inside a unit while at least so many units remain."""
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """What tiling asks of a machine."""
+
+    lanes: int
+    registers: int
+
+    @property
+    def fma_per_cycle(self) -> float:
+        """Vector multiply-adds a cycle: wide vectors have one unit on common machines."""
+        return 1.0 if self.lanes >= 16 else 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """One load or store: its offset, the nest it stands in, and whether it stores."""
+
+    offset: Affine
+    nest: Nest
+    store: bool
+
+
+def tile(kernel: Kernel, target: Target, lane: Iter | None) -> None:
+    """Choose lane, tile, unit and serial loops; `lane` is given for a contraction."""
+    for nest in kernel.nests:
+        _order_loops(kernel, nest)
+    if kernel.contraction:
+        assert lane is not None
+        kernel.lane = lane
+        _tile_contraction(kernel, target)
+    else:
+        kernel.lane = _best_lane(kernel, target)
+        _tile_rows(kernel, target)
+    for nest in kernel.nests:
+        nest.free.sort(key=lambda i: i == kernel.lane)
+        nest.reduced.sort(key=lambda i: i == kernel.lane)
+    _cut(kernel, target)
+
+
+def accesses(kernel: Kernel) -> Iterator[Access]:
+    """Every load and store of a kernel, each expression once a nest."""
+    for nest in kernel.nests:
+        seen: set[int] = set()
+        for statement in [*nest.body, *nest.after]:
+            offset = getattr(statement, "offset", None)
+            if offset is not None:
+                yield Access(offset, nest, True)
+            for expr in walk(statement.expr, seen):
+                if expr.op == "load":
+                    yield Access(expr.offset, nest, False)
+
+
+def walk(expr: Expr, seen: set[int]) -> Iterator[Expr]:
+    """An expression and all below it, each once."""
+    todo = [expr]
+    while todo:
+        e = todo.pop()
+        if id(e) not in seen:
+            seen.add(id(e))
+            yield e
+            todo += e.args
+
+
+def _stride(offset: Affine, iter: Iter) -> int:
+    """About how far a step of `iter` moves; a large number where it is not regular."""
+    if not offset.regular(iter):
+        return 1 << 20
+    return abs(offset.of(iter).value(dict.fromkeys(offset.of(iter).symbols, 64)))
+
+
+def _order_loops(kernel: Kernel, nest: Nest) -> None:
+    far: dict[Iter, int] = {}
+    for access in accesses(kernel):
+        if access.nest is nest:
+            for iter in [*nest.free, *nest.reduced]:
+                far[iter] = max(far.get(iter, 0), _stride(access.offset, iter))
+    nest.free.sort(key=lambda i: -far.get(i, 0))
+    nest.reduced.sort(key=lambda i: -far.get(i, 0))
+
+
+def _best_lane(kernel: Kernel, target: Target) -> Iter | None:
+    scattered = any(m.op == "scatter" and m.attrs["over"] for m in kernel.members)
+    loops = [i for n in kernel.nests for i in [*n.free, *n.reduced]]
+    candidates = list(dict.fromkeys(kernel.outer if scattered else [*kernel.outer, *loops]))
+    if kernel.template == "sort" or not candidates:
+        return None
+    every = list(accesses(kernel))
+
+    def score(iter: Iter) -> float:
+        total = 0.0
+        for access in every:
+            if iter not in access.offset.iters:
+                continue
+            weight = volume([i.size for i in [*access.nest.free, *access.nest.reduced]])
+            fill = min(1.0, estimate(iter.size) / target.lanes)
+            near = _stride(access.offset, iter) == 1
+            total += weight * fill * (1.0 if near else -0.5) * (2.0 if access.store else 1.0)
+        return total
+
+    return max(candidates, key=score)
+
+
+def _tile_rows(kernel: Kernel, target: Target) -> None:
+    lane = kernel.lane
+    if lane is None:
+        return
+    vectors = 1
+    sums = any(lane in n.reduced for n in kernel.nests)
+    if lane.size.constant is not None and lane not in kernel.outer and sums:
+        panels = -(-lane.size.constant // target.lanes)
+        vectors = next(v for v in (4, 3, 2, 1) if panels % v == 0)
+    kernel.tile = {lane: vectors * target.lanes}
+
+
+def _tile_contraction(kernel: Kernel, target: Target) -> None:
+    lane = kernel.lane
+    assert lane is not None
+    assert lane.size.constant is not None
+    nest = kernel.nests[0]
+    loads = [a.offset for a in accesses(kernel) if a.nest is nest and not a.store]
+    wide = [o for o in loads if lane in o.iters]
+    panels = -(-lane.size.constant // target.lanes)
+    rows = [i for i in kernel.outer if i != lane and not all(i in o.iters for o in wide)]
+    rows = rows or [i for i in kernel.outer if i != lane]
+    best: tuple[float, int] | None = None
+    for vectors in (1, 2, 4):
+        if panels % vectors:
+            continue
+        for row in rows or [None]:
+            for count in range(1, 13 if row else 2):
+                if count * vectors + vectors + 1 > target.registers:
+                    continue
+                cost = _row_cost(row, count, vectors, target) / vectors
+                if row is not None and any(_stride(o, row) > 1 << 16 for o in loads):
+                    cost *= 1.02
+                rank = (round(cost, 4), -count * vectors)
+                if best is None or rank < best:
+                    best = rank
+                    kernel.tile = {lane: vectors * target.lanes}
+                    if row is not None and count > 1:
+                        kernel.tile[row] = count
+    tiled = [i for i in kernel.outer if i in kernel.tile and i != lane]
+    rest = [i for i in kernel.outer if i != lane and i not in tiled]
+    kernel.outer = [lane, *rest, *tiled]
+
+
+def _row_cost(row: Iter | None, count: int, vectors: int, target: Target) -> float:
+    """Cycles a row and K step of a tile of `count` rows, remainders done row by row."""
+    if row is None:
+        return _cycles(1, vectors, target)
+    known = row.size.constant is not None
+    size = estimate(row.size)
+    if known and count > size:
+        return float("inf")
+    full, rest = divmod(size, count)
+    return (full * _cycles(count, vectors, target) + rest * _cycles(1, vectors, target)) / size
+
+
+def _cycles(rows: int, vectors: int, target: Target) -> float:
+    products = rows * vectors
+    return max(products / target.fma_per_cycle, (rows + vectors) / 2, LATENCY)
+
+
+def _cut(kernel: Kernel, target: Target) -> None:
+    """Trailing outer loops of known size run inside a unit until its work pays for its decoding."""
+    kernel.units, kernel.serial = list(kernel.outer), []
+    work = 0.0
+    for nest in kernel.nests:
+        body = sum(1 + s.expr.cost for s in [*nest.body, *nest.after])
+        inner = volume([i.size for i in [*nest.free, *nest.reduced]])
+        work += body * inner
+    for iter, count in kernel.tile.items():
+        if iter in kernel.outer:
+            work *= count
+    work /= target.lanes
+    while kernel.units and work < WORK:
+        last = kernel.units[-1]
+        if last.size.constant is None:
+            break
+        left = volume(
+            [Size.of(-(-estimate(i.size) // kernel.step(i, target.lanes))) for i in kernel.units[:-1]]
+        )
+        if left < UNITS and not (left >= 8 and work < WORK / 16):
+            break
+        kernel.units.pop()
+        kernel.serial.insert(0, last)
+        work *= -(-last.size.constant // kernel.step(last, target.lanes))
