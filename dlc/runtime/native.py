@@ -1,13 +1,12 @@
-"""Native objects in this process: loaded by LLVM's linker, found by their content, kept for good."""
+"""Native objects in this process: loaded by LLVM's linker, found by content, kept for good."""
 
 from __future__ import annotations
 
-import contextlib
 import ctypes
 import ctypes.util
 import hashlib
 import threading
-from collections.abc import Iterator
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -41,20 +40,32 @@ class Loader:
                 self._addresses[key] = self._load(code, symbol)
             return self._addresses[key]
 
+    def assemble(self, text: str, symbols: Sequence[str]) -> dict[str, int]:
+        """The addresses of functions of a module in LLVM IR, compiled here. Raises LoadError."""
+        with self._lock:
+            builder = llvm.JITLibraryBuilder().add_ir(text)
+            library = self._link(builder, symbols)
+            return {symbol: int(library[symbol]) for symbol in symbols}
+
     def _load(self, code: bytes, symbol: str) -> int:
+        library = self._link(llvm.JITLibraryBuilder().add_object_img(code), (symbol,))
+        return int(library[symbol])
+
+    def _link(self, builder: Any, symbols: Sequence[str]) -> Any:
         if self._session is None:
             self._session = _start()
-        builder = llvm.JITLibraryBuilder().add_object_img(code).export_symbol(symbol)
+        for symbol in symbols:
+            builder.export_symbol(symbol)
         builder.add_current_process()
         try:
             library = builder.link(self._session, f"library{len(self._libraries)}")
         except RuntimeError as error:
             raise LoadError(str(error)) from error
         self._libraries.append(library)
-        address = int(library[symbol])
-        if not address:
-            raise LoadError(f"the object has no function {symbol}")
-        return address
+        missing = [symbol for symbol in symbols if not library[symbol]]
+        if missing:
+            raise LoadError(f"the object has no function {', '.join(missing)}")
+        return library
 
 
 LOADER = Loader()
@@ -62,18 +73,18 @@ LOADER = Loader()
 
 
 def _start() -> Any:
-    for name in _libraries():
-        with contextlib.suppress(OSError):
-            ctypes.CDLL(name, mode=ctypes.RTLD_GLOBAL)
+    _load_libm()
     llvm.initialize_native_target()
     llvm.initialize_native_asmprinter()
     machine = llvm.Target.from_default_triple().create_target_machine(jit=True)
     return llvm.create_lljit_compiler(machine, use_jit_link=False, suppress_errors=True)
 
 
-def _libraries() -> Iterator[str]:
-    """The mathematical library, whose functions kernels may call."""
-    yield "libm.so.6"
-    found = ctypes.util.find_library("m")
-    if found:
-        yield found
+def _load_libm() -> None:
+    """Makes the mathematical library's functions visible to native code."""
+    try:
+        ctypes.CDLL("libm.so.6", mode=ctypes.RTLD_GLOBAL)
+    except OSError:  # another C library, or another system
+        name = ctypes.util.find_library("m")
+        if name:
+            ctypes.CDLL(name, mode=ctypes.RTLD_GLOBAL)

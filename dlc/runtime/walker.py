@@ -1,0 +1,317 @@
+"""The native code that walks a plan: threads, barriers and calls of kernels, as LLVM IR.
+
+It is written in LLVM IR because it must load where Numba is not installed or not wanted. The
+machine code is made when a process first runs a plan, in a few milliseconds.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import platform
+import sys
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+from dlc.runtime.native import LOADER
+
+JOB_WORDS = 32
+"""A job in 64-bit words: 0 rows, 1 their number, 2 profile or 0, 3 turns of spinning; from byte
+64 on the barrier: threads that arrived, at 128 its generation, at 192 its sleepers."""
+POOL_WORDS = 40
+"""A pool: byte 0 number of the job, 64 sleepers, 128 threads that finished, 192 who sleeps for
+these, 256 the job, 264 threads, 272 turns of spinning, 280 whether to end."""
+ROW_WORDS = 4
+"""A row: kernel, its arguments, units, whether a barrier follows."""
+
+_CODE = """
+declare i64 @syscall(i64, ...)
+declare i32 @sched_yield()
+declare i32 @clock_gettime(i32, ptr)
+{declarations}
+
+; Returns when the word is no longer `old`: spins, then sleeps.
+define void @await(ptr %word, i32 %old, ptr %sleepers, i64 %spin) nounwind {{
+entry:
+  br label %look
+look:
+  %k = phi i64 [0, %entry], [%more, %pause], [%k, %sleep]
+  %now = load atomic i32, ptr %word acquire, align 4
+  %same = icmp eq i32 %now, %old
+  br i1 %same, label %still, label %done
+still:
+  %spinning = icmp ult i64 %k, %spin
+  br i1 %spinning, label %pause, label %sleep
+pause:
+  {pause}
+  %more = add i64 %k, 1
+  br label %look
+sleep:
+  %in = atomicrmw add ptr %sleepers, i32 1 seq_cst
+  {wait}
+  %out = atomicrmw sub ptr %sleepers, i32 1 seq_cst
+  br label %look
+done:
+  ret void
+}}
+
+; Wakes all who sleep on the word. The word was changed by a sequentially consistent operation,
+; so either the sleeper is counted here or it sees the new word.
+define void @wake(ptr %word, ptr %sleepers) nounwind {{
+  %n = load atomic i32, ptr %sleepers seq_cst, align 4
+  %none = icmp eq i32 %n, 0
+  br i1 %none, label %done, label %some
+some:
+  {wake}
+  br label %done
+done:
+  ret void
+}}
+
+define void @barrier(ptr %job, i64 %threads) nounwind {{
+  %arrived = getelementptr i8, ptr %job, i64 64
+  %generation = getelementptr i8, ptr %job, i64 128
+  %sleepers = getelementptr i8, ptr %job, i64 192
+  %spins = getelementptr i8, ptr %job, i64 24
+  %old = load atomic i32, ptr %generation acquire, align 4
+  %before = atomicrmw add ptr %arrived, i32 1 acq_rel
+  %count = add i32 %before, 1
+  %all = trunc i64 %threads to i32
+  %last = icmp eq i32 %count, %all
+  br i1 %last, label %open, label %wait
+open:
+  store atomic i32 0, ptr %arrived monotonic, align 4
+  %g = atomicrmw add ptr %generation, i32 1 seq_cst
+  call void @wake(ptr %generation, ptr %sleepers)
+  ret void
+wait:
+  %spin = load i64, ptr %spins
+  call void @await(ptr %generation, i32 %old, ptr %sleepers, i64 %spin)
+  ret void
+}}
+
+define i64 @nanoseconds() nounwind {{
+  %time = alloca [2 x i64]
+  %status = call i32 @clock_gettime(i32 1, ptr %time)
+  %s = load i64, ptr %time
+  %rest = getelementptr i64, ptr %time, i64 1
+  %ns = load i64, ptr %rest
+  %scaled = mul i64 %s, 1000000000
+  %total = add i64 %scaled, %ns
+  ret i64 %total
+}}
+
+; Adds to the thread's times of a row: nanoseconds of work, then of waiting.
+define void @record(ptr %table, i64 %place, i64 %from, i64 %to) nounwind {{
+  %cell = getelementptr i64, ptr %table, i64 %place
+  %old = load i64, ptr %cell
+  %time = sub i64 %to, %from
+  %new = add i64 %old, %time
+  store i64 %new, ptr %cell
+  ret void
+}}
+
+; One thread's share of all rows: units [n t / T, n (t + 1) / T) of each.
+define void @walk(ptr %job, i64 %thread, i64 %threads) nounwind {{
+entry:
+  %rows = load ptr, ptr %job
+  %count.at = getelementptr i64, ptr %job, i64 1
+  %count = load i64, ptr %count.at
+  %profile.at = getelementptr i64, ptr %job, i64 2
+  %profile = load ptr, ptr %profile.at
+  %timed = icmp ne ptr %profile, null
+  %alone = icmp eq i64 %threads, 1
+  %next = add i64 %thread, 1
+  %own = mul i64 %thread, %count
+  br label %head
+head:
+  %i = phi i64 [0, %entry], [%j, %done]
+  %end = icmp eq i64 %i, %count
+  br i1 %end, label %exit, label %row
+row:
+  %at = mul i64 %i, {row_words}
+  %kernel.at = getelementptr i64, ptr %rows, i64 %at
+  %args.at = getelementptr i64, ptr %kernel.at, i64 1
+  %units.at = getelementptr i64, ptr %kernel.at, i64 2
+  %barrier.at = getelementptr i64, ptr %kernel.at, i64 3
+  %units = load i64, ptr %units.at
+  %low.n = mul i64 %units, %thread
+  %low = udiv i64 %low.n, %threads
+  %high.n = mul i64 %units, %next
+  %high = udiv i64 %high.n, %threads
+  br i1 %timed, label %clock0, label %share
+clock0:
+  %t0 = call i64 @nanoseconds()
+  br label %share
+share:
+  %start = phi i64 [0, %row], [%t0, %clock0]
+  %some = icmp ult i64 %low, %high
+  br i1 %some, label %work, label %rest
+work:
+  %kernel = load ptr, ptr %kernel.at
+  %args = load i64, ptr %args.at
+  call void %kernel(i64 %low, i64 %high, i64 %args)
+  br label %rest
+rest:
+  br i1 %timed, label %clock1, label %meet
+clock1:
+  %t1 = call i64 @nanoseconds()
+  br label %meet
+meet:
+  %middle = phi i64 [0, %rest], [%t1, %clock1]
+  %barrier = load i64, ptr %barrier.at
+  %free = icmp eq i64 %barrier, 0
+  %pass = or i1 %free, %alone
+  br i1 %pass, label %met, label %together
+together:
+  call void @barrier(ptr %job, i64 %threads)
+  br label %met
+met:
+  br i1 %timed, label %clock2, label %done
+clock2:
+  %t2 = call i64 @nanoseconds()
+  %cell = add i64 %own, %i
+  %cell0 = mul i64 %cell, 2
+  %cell1 = add i64 %cell0, 1
+  call void @record(ptr %profile, i64 %cell0, i64 %start, i64 %middle)
+  call void @record(ptr %profile, i64 %cell1, i64 %middle, i64 %t2)
+  br label %done
+done:
+  %j = add i64 %i, 1
+  br label %head
+exit:
+  ret void
+}}
+
+; A thread of the pool: waits for jobs after `first`, walks its share, until told to end.
+define void @serve(ptr %pool, i64 %thread, i64 %first) nounwind {{
+entry:
+  %sleepers = getelementptr i8, ptr %pool, i64 64
+  %finished = getelementptr i8, ptr %pool, i64 128
+  %owner = getelementptr i8, ptr %pool, i64 192
+  %job.at = getelementptr i8, ptr %pool, i64 256
+  %threads.at = getelementptr i8, ptr %pool, i64 264
+  %spin.at = getelementptr i8, ptr %pool, i64 272
+  %quit.at = getelementptr i8, ptr %pool, i64 280
+  %threads = load i64, ptr %threads.at
+  %spin = load i64, ptr %spin.at
+  %first.word = trunc i64 %first to i32
+  %others = sub i64 %threads, 1
+  %all = trunc i64 %others to i32
+  br label %idle
+idle:
+  %last = phi i32 [%first.word, %entry], [%now, %job], [%now, %tell]
+  call void @await(ptr %pool, i32 %last, ptr %sleepers, i64 %spin)
+  %now = load atomic i32, ptr %pool acquire, align 4
+  %quit = load atomic i64, ptr %quit.at acquire, align 8
+  %ends = icmp ne i64 %quit, 0
+  br i1 %ends, label %exit, label %job
+job:
+  %work = load ptr, ptr %job.at
+  call void @walk(ptr %work, i64 %thread, i64 %threads)
+  %before = atomicrmw add ptr %finished, i32 1 seq_cst
+  %count = add i32 %before, 1
+  %complete = icmp eq i32 %count, %all
+  br i1 %complete, label %tell, label %idle
+tell:
+  call void @wake(ptr %finished, ptr %owner)
+  br label %idle
+exit:
+  ret void
+}}
+
+; Runs a job on all threads of the pool; the caller is thread 0.
+define void @launch(ptr %pool, ptr %job) nounwind {{
+entry:
+  %sleepers = getelementptr i8, ptr %pool, i64 64
+  %finished = getelementptr i8, ptr %pool, i64 128
+  %owner = getelementptr i8, ptr %pool, i64 192
+  %job.at = getelementptr i8, ptr %pool, i64 256
+  %threads.at = getelementptr i8, ptr %pool, i64 264
+  %spin.at = getelementptr i8, ptr %pool, i64 272
+  %threads = load i64, ptr %threads.at
+  %spin = load i64, ptr %spin.at
+  %others = sub i64 %threads, 1
+  %all = trunc i64 %others to i32
+  store ptr %job, ptr %job.at
+  store atomic i32 0, ptr %finished release, align 4
+  %g = atomicrmw add ptr %pool, i32 1 seq_cst
+  call void @wake(ptr %pool, ptr %sleepers)
+  call void @walk(ptr %job, i64 0, i64 %threads)
+  br label %look
+look:
+  %n = load atomic i32, ptr %finished acquire, align 4
+  %complete = icmp eq i32 %n, %all
+  br i1 %complete, label %exit, label %wait
+wait:
+  call void @await(ptr %finished, i32 %n, ptr %owner, i64 %spin)
+  br label %look
+exit:
+  ret void
+}}
+
+; Ends the threads of the pool; none of them has a job.
+define void @stop(ptr %pool) nounwind {{
+  %sleepers = getelementptr i8, ptr %pool, i64 64
+  %quit.at = getelementptr i8, ptr %pool, i64 280
+  store atomic i64 1, ptr %quit.at release, align 8
+  %g = atomicrmw add ptr %pool, i32 1 seq_cst
+  call void @wake(ptr %pool, ptr %sleepers)
+  ret void
+}}
+"""
+_FUTEX_WAIT = (
+    "%old64 = zext i32 %old to i64\n"
+    "  call i64 (i64, ...) @syscall(i64 {number}, ptr %word, i64 128, i64 %old64,"
+    " i64 0, i64 0, i64 0)"
+)
+_FUTEX_WAKE = (
+    "call i64 (i64, ...) @syscall(i64 {number}, ptr %word, i64 129, i64 2147483647,"
+    " i64 0, i64 0, i64 0)"
+)
+_PAUSES = {
+    "x86_64": ("declare void @llvm.x86.sse2.pause()", "call void @llvm.x86.sse2.pause()"),
+    "aarch64": ("declare void @llvm.aarch64.hint(i32)", "call void @llvm.aarch64.hint(i32 1)"),
+}
+_FUTEX = {"x86_64": 202, "aarch64": 98}
+
+
+def walker_text() -> str:
+    """The LLVM IR for this machine: futexes on Linux, elsewhere sleepers yield the processor."""
+    family = {"AMD64": "x86_64", "arm64": "aarch64"}.get(platform.machine(), platform.machine())
+    declaration, pause = _PAUSES.get(family, ("", ""))
+    wait, wake = "call i32 @sched_yield()", ""
+    if sys.platform == "linux" and family in _FUTEX:
+        wait = _FUTEX_WAIT.format(number=_FUTEX[family])
+        wake = _FUTEX_WAKE.format(number=_FUTEX[family])
+    return _CODE.format(
+        declarations=declaration, pause=pause, wait=wait, wake=wake, row_words=ROW_WORDS
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Walker:
+    """The native functions; ctypes calls of them release the interpreter's lock."""
+
+    walk: Any
+    """(job, thread, threads): one thread's share."""
+    serve: Any
+    """(pool, thread, number of the last job)."""
+    launch: Any
+    """(pool, job)."""
+    stop: Any
+    """(pool)."""
+
+
+@lru_cache(maxsize=1)
+def walker() -> Walker:
+    """The native functions of this process."""
+    names = ("walk", "serve", "launch", "stop")
+    counts = (3, 3, 2, 1)
+    addresses = LOADER.assemble(walker_text(), names)
+    return Walker(
+        *(
+            ctypes.CFUNCTYPE(None, *[ctypes.c_int64] * count)(addresses[name])
+            for name, count in zip(names, counts, strict=True)
+        )
+    )

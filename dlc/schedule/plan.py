@@ -1,0 +1,184 @@
+"""The plan of a program: its buffers, its kernels with their arguments in order, its checks."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from dlc.diagnostics import Source, Span
+from dlc.graph import Axis, DType, RangeCheck, Size, SizeCheck, parse_size, product
+from dlc.graph.graph import Role
+
+Place = Literal["arena", "input", "output", "bound", "constant"]
+FORM = 1
+"""The version of the JSON form."""
+
+
+@dataclass(frozen=True, slots=True)
+class Buffer:
+    """One array in memory.
+
+    arena: laid out by the rows [first, last] in which it lives; zeroed: private to itself for
+    the life of a workspace and zeroed when that is made. input: the caller's array; output: one
+    that the call returns; bound: that of a param, state or slot; constant: `data`.
+    """
+
+    name: str
+    dtype: DType
+    elements: Size
+    place: Place
+    port: str = ""
+    """The name of the input or output it belongs to."""
+    first: int = 0
+    last: int = 0
+    zeroed: bool = False
+    data: bytes = b""
+    """The elements of a constant, as the kernels read them."""
+
+
+@dataclass(frozen=True, slots=True)
+class BufferRef:
+    """An argument: the address of a buffer."""
+
+    index: int
+
+
+Argument = BufferRef | Size
+"""What a kernel reads from its table of arguments: an address or a number."""
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One kernel run over its units of work."""
+
+    kernel: int
+    """Its place in `Plan.kernels`."""
+    args: tuple[Argument, ...]
+    units: Size
+    barrier: bool = True
+    """Whether all threads wait after this row before they begin the next."""
+    label: str = ""
+    spans: tuple[tuple[str, int], ...] = ()
+    """File and line of what it computes."""
+
+
+@dataclass(frozen=True, slots=True)
+class PlanPort:
+    """An input or output of the program."""
+
+    name: str
+    role: Role
+    dtype: DType
+    dims: tuple[tuple[Axis, Size], ...] = ()
+
+    @property
+    def elements(self) -> Size:
+        """How many elements it has."""
+        return product([n for _, n in self.dims])
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Everything that a run needs but the native code, which it names by key."""
+
+    symbols: tuple[str, ...]
+    """The run-time sizes."""
+    inputs: tuple[PlanPort, ...]
+    outputs: tuple[PlanPort, ...]
+    """What a call returns; updates of bound arrays are no outputs."""
+    buffers: tuple[Buffer, ...]
+    kernels: tuple[str, ...]
+    rows: tuple[Row, ...]
+    checks: tuple[SizeCheck | RangeCheck, ...] = ()
+
+    def to_json(self) -> str:
+        """The plan as text; equal plans give equal texts."""
+        return json.dumps(_encode(self), separators=(",", ":"))
+
+    @staticmethod
+    def from_json(text: str) -> Plan:
+        """The plan that `to_json` wrote. Raises ValueError for other text."""
+        try:
+            return _decode(json.loads(text))
+        except (KeyError, TypeError, IndexError, AttributeError) as error:
+            raise ValueError(f"not a plan: {error!r}") from error
+
+
+def _encode(plan: Plan) -> dict[str, Any]:
+    sources = {s.source.path: s.source.text for c in plan.checks for s in c.spans}
+    return {
+        "form": FORM,
+        "symbols": plan.symbols,
+        "inputs": [_port(p) for p in plan.inputs],
+        "outputs": [_port(p) for p in plan.outputs],
+        "buffers": [_buffer(b) for b in plan.buffers],
+        "kernels": plan.kernels,
+        "rows": [_row(r) for r in plan.rows],
+        "checks": [_check(c) for c in plan.checks],
+        "sources": sources,
+    }
+
+
+def _port(port: PlanPort) -> list[Any]:
+    dims = [[a.name, a.scope, str(n)] for a, n in port.dims]
+    return [port.name, port.role, port.dtype, dims]
+
+
+def _buffer(b: Buffer) -> list[Any]:
+    data = base64.b64encode(b.data).decode()
+    return [b.name, b.dtype, str(b.elements), b.place, b.port, b.first, b.last, b.zeroed, data]
+
+
+def _row(r: Row) -> list[Any]:
+    args = [a.index if isinstance(a, BufferRef) else str(a) for a in r.args]
+    return [r.kernel, args, str(r.units), r.barrier, r.label, r.spans]
+
+
+def _check(c: SizeCheck | RangeCheck) -> list[Any]:
+    spans = [[s.source.path, s.start, s.end] for s in c.spans]
+    if isinstance(c, RangeCheck):
+        return ["range", c.input, str(c.size), c.axis.name, c.axis.scope, spans]
+    return ["size", str(c.left), c.relation, str(c.right), c.message, spans]
+
+
+def _decode(data: Mapping[str, Any]) -> Plan:
+    if data["form"] != FORM:
+        raise ValueError(f"a plan of form {data['form']}, not {FORM}")
+    sources = {path: Source(path, text) for path, text in data["sources"].items()}
+    return Plan(
+        tuple(data["symbols"]),
+        tuple(_decode_port(*p) for p in data["inputs"]),
+        tuple(_decode_port(*p) for p in data["outputs"]),
+        tuple(_decode_buffer(*b) for b in data["buffers"]),
+        tuple(data["kernels"]),
+        tuple(_decode_row(*r) for r in data["rows"]),
+        tuple(_decode_check(c, sources) for c in data["checks"]),
+    )
+
+
+def _decode_port(name: str, role: Role, dtype: DType, dims: Iterable[Any]) -> PlanPort:
+    axes = tuple((Axis(axis, scope), parse_size(n)) for axis, scope, n in dims)
+    return PlanPort(name, role, dtype, axes)
+
+
+def _decode_buffer(name: str, dtype: DType, elements: str, *rest: Any) -> Buffer:
+    place, port, first, last, zeroed, data = rest
+    size, content = parse_size(elements), base64.b64decode(data)
+    return Buffer(name, dtype, size, place, port, first, last, zeroed, content)
+
+
+def _decode_row(kernel: int, args: Iterable[Any], units: str, *rest: Any) -> Row:
+    barrier, label, spans = rest
+    values = tuple(BufferRef(a) if isinstance(a, int) else parse_size(a) for a in args)
+    places = tuple((file, line) for file, line in spans)
+    return Row(kernel, values, parse_size(units), barrier, label, places)
+
+
+def _decode_check(c: list[Any], sources: Mapping[str, Source]) -> SizeCheck | RangeCheck:
+    spans = tuple(Span(sources[path], start, end) for path, start, end in c[-1])
+    if c[0] == "range":
+        return RangeCheck(c[1], parse_size(c[2]), Axis(c[3], c[4]), spans)
+    return SizeCheck(parse_size(c[1]), c[2], parse_size(c[3]), c[4], spans)
