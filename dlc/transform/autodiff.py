@@ -43,17 +43,17 @@ def _expand(graph: Graph) -> Graph:
             if y not in found:
                 # An x that is not expanded yet stands behind y: y does not depend on it.
                 xs = [new[n.args[1]] for n in wanted[y] if n.args[1] in new]
-                found[y] = gradients(new[y], xs, asked=node)
+                found[y] = _gradients(new[y], xs, node)
             new[node] = found[y].get(new[x]) or _zeros(new[x].type, like=node)
         elif node.op != "input":
             new[node] = rebuilt(node, tuple(new[a] for a in node.args))
     return Graph(graph.inputs, {k: new[v] for k, v in graph.outputs.items()}, graph.checks)
 
 
-def gradients(y: Node, xs: Sequence[Node], *, asked: Node | None = None) -> dict[Node, Node]:
+def _gradients(y: Node, xs: Sequence[Node], asked: Node) -> dict[Node, Node]:
     """For each of `xs` that the float scalar `y` depends on the gradient of y, of x's type.
 
-    Raises DlcError (E0512) where y depends on an x through an op without a gradient.
+    `asked` is the `grad` node that wants them, for the error where there is none (E0512).
     """
     nodes = order([y])
     between = _between(nodes, xs)
@@ -71,10 +71,12 @@ def gradients(y: Node, xs: Sequence[Node], *, asked: Node | None = None) -> dict
             cotangent = reduce(add, parts.pop(node))
             if node in kept:
                 found[node] = cotangent
-            if not any(a in between for a in node.args):
-                continue
-            for operand, part in _contributions(node, cotangent, between, asked):
+            for operand, part in _contributions(node, cotangent, between):
                 parts.setdefault(operand, []).append(part)
+    if any(_without_gradient(n) for n in between):
+        for x in xs:
+            if x not in found:
+                _check_reached(nodes, x, asked)
     return found
 
 
@@ -94,26 +96,28 @@ def _passes(node: Node) -> bool:
     return rule == NO_GRADIENT or (rule != ZERO and node.type.dtype in FLOATS)
 
 
-def _contributions(
-    node: Node, cotangent: Node, between: set[Node], asked: Node | None
-) -> list[tuple[Node, Node]]:
+def _contributions(node: Node, cotangent: Node, between: set[Node]) -> list[tuple[Node, Node]]:
     """What the node passes to each operand that wants it, of the operand's type."""
+    if not any(a in between for a in node.args):
+        return []
     rule = REGISTRY[node.op].gradient
     if isinstance(rule, str):
-        raise fail(_no_gradient(node, asked))
-    parts = []
-    for operand, part in zip(node.args, rule(Backward(node, cotangent)), strict=True):
-        if part is None or operand not in between:
-            continue
-        if operand.type.dtype not in FLOATS:
-            raise fail(_no_gradient(operand, asked))
-        parts.append((operand, sum_to(part, operand.type)))
-    return parts
+        return []
+    passed = zip(node.args, rule(Backward(node, cotangent)), strict=True)
+    return [(a, sum_to(g, a.type)) for a, g in passed if g is not None and a in between]
 
 
-def _no_gradient(node: Node, asked: Node | None) -> NoGradient:
-    place = node.spans[0] if node.spans else None
-    return NoGradient(node.op, place, asked.spans[0] if asked and asked.spans else None)
+def _without_gradient(node: Node) -> bool:
+    return node.op in REGISTRY and REGISTRY[node.op].gradient == NO_GRADIENT
+
+
+def _check_reached(nodes: Sequence[Node], x: Node, asked: Node) -> None:
+    """Raises where y, which gave x no cotangent, depends on it by an op without a gradient."""
+    between = _between(nodes, [x])
+    for node in nodes:
+        if node in between and _without_gradient(node):
+            place = node.spans[0] if node.spans else None
+            raise fail(NoGradient(node.op, place, asked.spans[0] if asked.spans else None))
 
 
 def _zeros(type: TensorType, like: Node) -> Node:
