@@ -11,7 +11,19 @@ from typing import Any
 
 import numpy as np
 
-from dlc.graph import FLOATS, INTEGERS, Attr, Axis, DType, Graph, Node, Size, TensorType, input_node
+from dlc.graph import (
+    FLOATS,
+    INTEGERS,
+    Attr,
+    Axis,
+    DType,
+    Graph,
+    Node,
+    Role,
+    Size,
+    TensorType,
+    input_node,
+)
 from dlc.ops import build as b
 from dlc.ops.arrays import round_bf16
 from dlc.ops.op import NUMPY_DTYPES, REGISTRY, Op, TypeRuleError
@@ -91,7 +103,7 @@ class _Grower:
         return TensorType.of(dtype, [(a, SIZES[a]) for a in axes])
 
     def add_input(self, name: str, type: TensorType) -> None:
-        role = "clock" if name in ("seed", "step") else "data"
+        role: Role = "clock" if name in ("seed", "step") else "data"
         node = input_node(name, type, role)
         shape = [n.value(self.sizes) for n in type.sizes]
         low = 0 if type.dtype == "u8" else -4
