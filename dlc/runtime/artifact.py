@@ -21,6 +21,7 @@ import safetensors.numpy
 from dlc.diagnostics import fail
 from dlc.diagnostics.artifact import ArtifactDamaged, ArtifactForeign, ArtifactNewer
 from dlc.graph import Graph
+from dlc.ops import NUMPY_DTYPES
 from dlc.reference.text import parse_graph, print_graph
 from dlc.runtime.container import pack, read_bytes, unpack, write_bytes
 from dlc.runtime.executable import Array, ports
@@ -83,7 +84,7 @@ def decode(data: bytes, path: str) -> Contents:
     entries = unpack(data, path)
     manifest = manifest_of(entries, path)
     try:
-        return Contents(
+        contents = Contents(
             name=manifest["name"],
             graphs={n: _graph(entries[f"{GRAPH}{n}.txt"]) for n in manifest["models"]},
             weights={n: _unpacked(a) for n, a in safetensors.numpy.load(entries[WEIGHTS]).items()},
@@ -94,6 +95,8 @@ def decode(data: bytes, path: str) -> Contents:
         )
     except (KeyError, TypeError, ValueError, safetensors.SafetensorError) as error:
         raise fail(ArtifactDamaged(path, f"its contents do not fit together: {error}")) from error
+    _check_weights(contents, path)
+    return contents
 
 
 def manifest_of(entries: Mapping[str, bytes], path: str) -> dict[str, Any]:
@@ -119,6 +122,19 @@ def save(contents: Contents, path: str | os.PathLike[str], *, writer: str) -> No
 def load(path: str | os.PathLike[str]) -> Contents:
     """Reads an artifact. Raises DlcError (E0901 to E0904)."""
     return decode(read_bytes(path), os.fspath(path))
+
+
+def _check_weights(contents: Contents, path: str) -> None:
+    """Every param and state of a graph has its weights, of its shape and element type."""
+    for graph in contents.graphs.values():
+        for port in ports(graph)[0]:
+            if port.role not in ("param", "state"):
+                continue
+            array = contents.weights.get(port.name)
+            shape = tuple(size.constant for size in port.type.sizes)
+            dtype = NUMPY_DTYPES[port.type.dtype]
+            if array is None or array.shape != shape or array.dtype != dtype:
+                raise fail(ArtifactDamaged(path, f"its weights lack {port.name}: {port.type}"))
 
 
 def _graph(data: bytes) -> Graph:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+import numpy as np
+
 from dlc.graph import Graph
-from dlc.reference.interpret import interpret
+from dlc.reference.interpreter import interpret
 from dlc.runtime.executable import Array, Port, ports
 
 UPDATE = "update:"
@@ -35,7 +37,8 @@ class Interpreted:
         out: Mapping[str, Array] | None = None,
     ) -> dict[str, Array]:
         """One run; updates are written after all values are known."""
-        values = interpret(self._graph, {**self._bound, **feeds}, sizes)
+        fed = {**self._bound, **feeds}
+        values = interpret(self._graph, fed, sizes)
         results: dict[str, Array] = {}
         for name, value in values.items():
             if name.startswith(UPDATE):
@@ -44,5 +47,6 @@ class Interpreted:
                 out[name][...] = value
                 results[name] = out[name]
             else:
-                results[name] = value
+                shared = any(np.may_share_memory(value, array) for array in fed.values())
+                results[name] = value.copy() if shared else value
         return results

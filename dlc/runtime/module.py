@@ -11,19 +11,22 @@ import numpy as np
 
 from dlc.diagnostics import fail
 from dlc.diagnostics.embedding import (
-    InputMissing,
-    InputUnknown,
+    ArgumentUnknown,
     ModelUnclear,
-    SizeMissing,
     ValueUnknown,
 )
 from dlc.graph import Graph, TensorType
+from dlc.reference.feeds import bind_feeds
+from dlc.reference.interpreter import all_symbols
 from dlc.runtime import artifact
-from dlc.runtime.arrays import Sizes, check_out, convert
+from dlc.runtime.arrays import check_out, read_array
 from dlc.runtime.artifact import Contents
 from dlc.runtime.executable import Array, Executable, Factory, Port, ports
 from dlc.runtime.params import Params, params_of, show
 from dlc.runtime.probe import COTANGENT, gradient_graph, value_graph
+
+ASKED = ("data", "hyper", "clock")
+"""The roles of what a call gives, or leaves at its default."""
 
 
 class Outputs(tuple[Array, ...]):
@@ -90,7 +93,7 @@ class Model:
 
         Besides its inputs it takes `seed` where it draws, its hypers, and by name the run-time
         sizes that no input has. `out` is an array for the result, or a sequence or mapping of
-        them. Raises DlcError (E0790 to E0797) where an array does not fit.
+        them. Raises DlcError (E0710 to E0718, E0791 to E0796) where an array does not fit.
         """
         results = self._run(("", ""), lambda: self._graph, arguments, named, out)
         return _unwrapped(results)
@@ -151,39 +154,28 @@ class Model:
         self, program: Executable, arguments: Sequence[object], named: dict[str, object]
     ) -> tuple[dict[str, Array], dict[str, int]]:
         given = self._by_name(arguments, named)
-        symbols = self._graph.symbols
-        sizes = Sizes({s: _whole(s, given.pop(s)) for s in symbols if s in given})
-        feeds: dict[str, Array] = {}
-        for port in program.inputs:
-            if port.role in ("param", "state", "slot"):
-                continue
-            if port.name not in given and port.role == "data":
-                raise fail(InputMissing(self.name, port.name, show(port.type)))
-            default = self._hypers.get(port.name, 0) if port.role == "hyper" else 0
-            array = convert(port, given.pop(port.name, default))
-            sizes.learn(port, array.shape)
-            feeds[port.name] = array
-        if given:
-            raise fail(InputUnknown(self.name, next(iter(given)), self._known(program)))
-        sizes.check()
-        for symbol in symbols:
-            if symbol not in sizes.known:
-                raise fail(SizeMissing(self.name, symbol))
-        return feeds, sizes.known
+        asked = {p.name: p for p in program.inputs if p.role in ASKED}
+        for port in asked.values():
+            if port.role != "data":
+                given.setdefault(port.name, self._hypers.get(port.name, 0))
+        symbols = all_symbols(self._graph)
+        sizes = {name: _whole(name, given.pop(name)) for name in symbols if name in given}
+        for name in given.keys() - asked.keys():
+            raise fail(ArgumentUnknown(self.name, name, (*asked, *symbols)))
+        arrays = {name: read_array(asked[name], value) for name, value in given.items()}
+        types = {name: port.type for name, port in asked.items()}
+        bound = bind_feeds(types, symbols, (), arrays, sizes)
+        return bound.arrays, bound.sizes
 
     def _by_name(self, arguments: Sequence[object], named: dict[str, object]) -> dict[str, object]:
         names = [port.name for port in self._inputs]
         if len(arguments) > len(names):
             extra = f"number {len(arguments)}"
-            raise fail(InputUnknown(self.name, extra, tuple(names)))
+            raise fail(ArgumentUnknown(self.name, extra, tuple(names)))
         positional = dict(zip(names, arguments, strict=False))
         for name in positional.keys() & named.keys():
-            raise fail(InputUnknown(self.name, f"{name} twice", tuple(names)))
+            raise fail(ArgumentUnknown(self.name, f"{name} twice", tuple(names)))
         return positional | named
-
-    def _known(self, program: Executable) -> tuple[str, ...]:
-        asked = (p.name for p in program.inputs if p.role in ("data", "hyper", "clock"))
-        return (*asked, *self._graph.symbols)
 
     def _outs(self, out: object, sizes: Mapping[str, int]) -> dict[str, Array]:
         names = [port.name for port in self._outputs]
@@ -313,5 +305,4 @@ def _unwrapped(results: Mapping[str, Array]) -> Array | Outputs:
 
 
 def _whole(name: str, value: object) -> int:
-    port = Port(name, "data", TensorType("i64"))
-    return max(0, int(convert(port, value)))
+    return int(read_array(Port(name, "data", TensorType("i64")), value))

@@ -9,8 +9,9 @@ import numpy as np
 from dlc.diagnostics import fail
 from dlc.diagnostics.embedding import ValueUnknown
 from dlc.graph import TensorType
-from dlc.ops.op import NUMPY_DTYPES
-from dlc.runtime.arrays import Sizes, convert
+from dlc.ops import NUMPY_DTYPES
+from dlc.reference.feeds import bind_feeds
+from dlc.runtime.arrays import read_array
 from dlc.runtime.artifact import Contents
 from dlc.runtime.executable import Array, Port, ports
 
@@ -36,9 +37,9 @@ class Params(Mapping[str, Array]):
     def __setitem__(self, path: str, value: object) -> None:
         if path not in self._types:
             raise fail(ValueUnknown("parameter", path, tuple(self._types)))
-        array = convert(self._types[path], value)
-        Sizes({}).learn(self._types[path], array.shape)
-        self.arrays[path][...] = array
+        port = self._types[path]
+        bound = bind_feeds({path: port.type}, (), (), {path: read_array(port, value)}, {})
+        self.arrays[path][...] = bound.arrays[path]
 
     def update(self, values: Mapping[str, object]) -> None:
         """Writes several."""

@@ -58,7 +58,8 @@ def _result_of(graph: Graph, path: str) -> Node | None:
         for node in own
         if node in outputs or any(not _within(user, path) for user in table[node])
     ]
-    return (shown or own or [None])[-1]
+    found = shown or own
+    return found[-1] if found else None
 
 
 def _within(node: Node, path: str) -> bool:
