@@ -13,7 +13,8 @@ from dlc.graph.types import Axis, TensorType
 Attr = Any
 """Numbers, strings, bools, Size, Axis, DType, arrays, bodies (Graph), and tuples of these."""
 Role = Literal["data", "param", "state", "slot", "hyper", "clock"]
-"""Of an input: what a caller gives, what training owns (`slot`: an optimiser's state), a hyper, or the clocks `seed`, `step`, `epoch`."""
+"""Of an input: what a caller gives, what training owns (`slot`: an optimiser's state), a hyper,
+or the clocks `seed`, `step`, `epoch`."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

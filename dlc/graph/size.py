@@ -1,8 +1,9 @@
-"""Sizes of axes: integer polynomials in run-time sizes, with floor quotients, and the one solver that compares them."""
+"""Sizes of axes: integer polynomials in run-time sizes with floor quotients, and their solver."""
 
 from __future__ import annotations
 
 import ast
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import total_ordering
@@ -109,36 +110,28 @@ class Size:
         if k == 0:
             return Size()
         whole = _canonical({m: c // k for m, c in self.terms})
-        rest = _canonical({m: c % k for m, c in self.terms})
-        value = rest.constant
-        if value is not None:
-            return whole + value // k
-        nested = _single_quotient(rest)
-        if nested is not None and nested.denominator.constant is not None and k > 0:
-            return whole + nested.numerator // (nested.denominator.constant * k)
-        return whole + Size((((Quotient(rest, divisor),), 1),))
+        return whole + _quotient(_canonical({m: c % k for m, c in self.terms}), k)
 
     def __mod__(self, other: int | Size) -> Size:
-        return self - (self // other) * other
+        return self - (self // other) * other if Size.of(other) != Size() else Size()
 
     def divide(self, other: int | Size) -> Size | None:
-        """The exact quotient where it is provable, else None."""
-        divisor = Size.of(other)
-        if divisor == self and divisor != Size():
-            return Size.of(1)
-        if len(divisor.terms) != 1:
+        """The exact quotient where it is provable, else None; a divisor in symbols is not 0.
+
+        Long division by leading terms, given up after a bounded number of steps.
+        """
+        divisor, out, rest = Size.of(other), Size(), self
+        if not divisor.terms:
             return None
-        (monomial, k), out = divisor.terms[0], {}
-        for atoms, coefficient in self.terms:
-            left = list(atoms)
-            for atom in monomial:
-                if atom not in left:
-                    return None
-                left.remove(atom)
-            if coefficient % k:
+        for _ in range(2 * len(self.terms) + 8):
+            if not rest.terms:
+                return out
+            term = _divided(rest.terms[0], divisor.terms[0])
+            if term is None:
                 return None
-            out[tuple(left)] = coefficient // k
-        return _canonical(out)
+            out = out + term
+            rest = rest - term * divisor
+        return None
 
     def compare(self, other: int | Size) -> Verdict:
         """Whether both are the same number for all, no or only some run-time sizes."""
@@ -182,6 +175,9 @@ class Size:
         return total
 
     def __lt__(self, other: Size) -> bool:
+        """An order for sorting, by text; for which is larger ask `at_least`."""
+        if not isinstance(other, Size):
+            return NotImplemented
         return str(self) < str(other)
 
     def __str__(self) -> str:
@@ -241,13 +237,42 @@ def _factors(monomial: Monomial, coefficient: int) -> list[str]:
     return names if coefficient == 1 and names else [str(coefficient), *names]
 
 
-def _single_quotient(size: Size) -> Quotient | None:
-    if len(size.terms) == 1 and size.terms[0][1] == 1 and len(size.terms[0][0]) == 1:
-        atom = size.terms[0][0][0]
-        return atom if isinstance(atom, Quotient) else None
-    return None
+def _divided(term: tuple[Monomial, int], divisor: tuple[Monomial, int]) -> Size | None:
+    """One product divided by another; None where it does not divide."""
+    left = list(term[0])
+    for atom in divisor[0]:
+        if atom not in left:
+            return None
+        left.remove(atom)
+    return None if term[1] % divisor[1] else Size(((tuple(left), term[1] // divisor[1]),))
+
+
+def _quotient(rest: Size, k: int) -> Size:
+    """`rest // k` in lowest terms, for a constant k; quotients of quotients become one."""
+    value = rest.constant
+    if value is not None:
+        return Size.of(value // k)
+    shared = math.gcd(k, *(c for m, c in rest.terms if m))
+    if shared > 1 and k > 0:
+        return _canonical({m: c // shared for m, c in rest.terms}) // (k // shared)
+    nested = _quotient_and_constant(rest)
+    if nested is not None and k > 0:
+        inner, constant = nested
+        below = inner.denominator.constant
+        if below is not None and below > 0:
+            return (inner.numerator + constant * below) // (below * k)
+    return Size((((Quotient(rest, Size.of(k)),), 1),))
+
+
+def _quotient_and_constant(size: Size) -> tuple[Quotient, int] | None:
+    """The parts of a quotient plus a number; None for another size."""
+    constant = sum(c for m, c in size.terms if not m)
+    first, coefficient = size.terms[0]
+    if len(size.terms) - bool(constant) != 1 or coefficient != 1 or len(first) != 1:
+        return None
+    return (first[0], constant) if isinstance(first[0], Quotient) else None
 
 
 def _monotone(size: Size) -> bool:
     quotients = [a for m, _ in size.terms for a in m if isinstance(a, Quotient)]
-    return all(q.numerator.at_least(0) and q.denominator.at_least(1) for q in quotients)
+    return all(q.numerator.at_least(0) and q.denominator.at_least(0) for q in quotients)

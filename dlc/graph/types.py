@@ -19,7 +19,7 @@ ITEM_BYTES: dict[DType, int] = {
 
 @dataclass(frozen=True, slots=True, order=True)
 class Axis:
-    """An axis. Outside layers its name is its identity (`scope` 0); a body's own axes get a scope each."""
+    """An axis. Outside layers its name is its identity (`scope` 0); a body's own have a scope each."""
 
     name: str
     scope: int = 0
