@@ -10,7 +10,7 @@ import numpy as np
 from dlc.graph import FLOATS, DType, Node, TensorType
 from dlc.ops import build as b
 from dlc.ops.arrays import Meaning, converted, mapped
-from dlc.ops.op import NO_GRADIENT, ZERO, Array, Attrs, Backward, Gradient, Op, Sample
+from dlc.ops.op import ZERO, Array, Attrs, Backward, Gradient, Op, Sample
 from dlc.ops.rules import ANY, BOOL, NUMBERS, count, one_dtype, tensor, union
 from dlc.ops.samples import BINARY, UNARY, floats, typed, whole
 
@@ -201,14 +201,14 @@ ge = _comparison("ge", "a >= b.", np.greater_equal)
 
 _BOOLS = (Sample((typed("bool", N=5, K=7), typed("bool", K=7)), draw="bools"),)
 and_ = elementwise(
-    "and", "Both are true.", np.logical_and, NO_GRADIENT, allowed=BOOL, code="and_", samples=_BOOLS
+    "and", "Both are true.", np.logical_and, ZERO, allowed=BOOL, code="and_", samples=_BOOLS
 )
 or_ = elementwise(
-    "or", "One or both are true.", np.logical_or, NO_GRADIENT, allowed=BOOL, code="or_",
+    "or", "One or both are true.", np.logical_or, ZERO, allowed=BOOL, code="or_",
     samples=_BOOLS,
 )  # fmt: skip
 not_ = elementwise(
-    "not", "Is false.", np.logical_not, NO_GRADIENT, operands=1, allowed=BOOL, code="not_",
+    "not", "Is false.", np.logical_not, ZERO, operands=1, allowed=BOOL, code="not_",
     samples=(Sample((typed("bool", N=5, K=7),), draw="bools"),),
 )  # fmt: skip
 
