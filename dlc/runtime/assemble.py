@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from dlc.reference.interpret import interpret
+from dlc.reference.interpreter import interpret
 from dlc.runtime.artifact import Contents
 from dlc.runtime.executable import Array
 from dlc.semantics.program import Program
