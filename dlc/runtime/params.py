@@ -29,6 +29,11 @@ class Params(Mapping[str, Array]):
         self.arrays = dict(arrays)
         """What the programs read: C-contiguous, written in place."""
 
+    @property
+    def types(self) -> dict[str, TensorType]:
+        """The type of each."""
+        return {path: port.type for path, port in self._types.items()}
+
     def __getitem__(self, path: str) -> Array:
         if path not in self._types:
             raise KeyError(path)
