@@ -11,6 +11,7 @@ from dlc.transform.rewrites import Rewrite, is_power_of_two, number, row, same
 
 INF = float("inf")
 NONE: frozenset[str] = frozenset()
+COMMUTATIVE = frozenset(("add", "mul"))
 WIDER: dict[DType, frozenset[DType]] = {
     "bool": frozenset(("u8", "i32", "i64", "f16", "bf16", "f32", "f64")),
     "u8": frozenset(("i32", "i64", "f16", "bf16", "f32", "f64")),
@@ -64,19 +65,21 @@ def _clip_by_infinity(node: Node, x: Node, y: Node) -> Node | None:
 
 
 def _under_broadcast(node: Node, *args: Node) -> Node | None:
-    """Operands that are broadcast only as far as their op does so anyway."""
+    """Operands are broadcast and turned by their op itself, or its result is."""
     bare = [_unbroadcast(a) for a in args]
     if all(a is b for a, b in zip(args, bare, strict=True)):
         return None
     alone = make(node.op, bare, node.attrs)
     if alone.type == node.type or set(alone.type.axes) != set(node.type.axes):
         return alone
+    if node.op in COMMUTATIVE:
+        return same(node, node.op, *bare[::-1]) or alone
     kept = list(args)
-    for i, bare_arg in enumerate(bare):
-        trial = [*kept[:i], bare_arg, *kept[i + 1 :]]
+    for i, operand in enumerate(bare):
+        trial = [*kept[:i], operand, *kept[i + 1 :]]
         if REGISTRY[node.op].type([a.type for a in trial], node.attrs) == node.type:
             kept = trial
-    return None if kept == list(args) else make(node.op, kept, node.attrs)
+    return alone if kept == list(args) else make(node.op, kept, node.attrs)
 
 
 def _unbroadcast(node: Node) -> Node:

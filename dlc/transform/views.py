@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dlc.graph import Node, Size, product
-from dlc.ops.build import cast, make, rename, size
+from dlc.graph import DType, Node, Size, product
+from dlc.ops.build import cast, make, rename, size, where
 from dlc.ops.op import REGISTRY
 from dlc.transform.rewrites import Rewrite, row
 
@@ -147,6 +147,32 @@ def _pad_by_nothing(node: Node, x: Node) -> Node | None:
     return x if _unpadded(node.attrs["before"], node.attrs["after"]) else None
 
 
+def _one_hot(node: Node, x: Node, *indices: Node) -> Node | None:
+    """What is summed over no axis stands where the index is, and 0 stands elsewhere."""
+    if node.attrs["over"]:
+        return None
+    here: Node | None = None
+    for axis, index, n in zip(node.attrs["axes"], indices, node.attrs["sizes"], strict=True):
+        wide: DType = "i64" if index.type.dtype == "i64" else "i32"
+        place = make("index", (), {"axis": axis, "size": n})
+        hit = make("eq", (cast(place, wide), cast(index, wide)))
+        here = hit if here is None else make("and", (here, hit))
+    return None if here is None else where(here, x, 0)
+
+
+def _gather_of_map(node: Node, x: Node, *indices: Node) -> Node | None:
+    """Picks before it computes, where fewer elements are picked than there are."""
+    axes = node.attrs["axes"]
+    picked = {a for i in indices for a in i.type.axes}
+    computed = x.op in REGISTRY and REGISTRY[x.op].kind == "map"
+    if not computed or not all(x.type.has(a) and a not in axes for a in picked):
+        return None
+    if any(a.type.has(axis) != a.type.has(axes[0]) for a in x.args for axis in axes):
+        return None
+    args = [make("gather", (a, *indices), node.attrs) if a.type.has(axes[0]) else a for a in x.args]
+    return make(x.op, args, x.attrs)
+
+
 def _outer_product(node: Node, x: Node, y: Node) -> Node | None:
     return None if node.attrs["over"] else make("mul", (x, y))
 
@@ -163,6 +189,8 @@ VIEWS: tuple[Rewrite, ...] = (
     row("slice", "x[all] -> x", _slice_of_all),
     row("slice", "x[a][b] -> x[c]", _slice_of_slice),
     row("pad", "pad(x, 0) -> x", _pad_by_nothing),
+    row("scatter", "scatter(x, i, over nothing) -> where(index == i, x, 0)", _one_hot),
+    row("gather", "gather(f(x), i) -> f(gather(x, i))", _gather_of_map),
     row("split", "split(merge(x)) -> x", _split_of_merge),
     row("merge", "merge(split(x)) -> x", _merge_of_split),
     row("concat", "concat([x]) -> x", lambda n, *xs: xs[0] if len(xs) == 1 else None),
