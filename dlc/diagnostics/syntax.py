@@ -574,6 +574,7 @@ class LineEndsEarly(Placed):
     code = "E0023"
     example = "def f(x):\n    y = x +\n        1\n    return y\n"
     missing: str
+    in_expression: bool = False
 
     @property
     def message(self) -> str:
@@ -588,6 +589,8 @@ class LineEndsEarly(Placed):
     @property
     def help(self) -> str | None:
         """How to go on."""
+        if not self.in_expression:
+            return None
         return "to go on in the next line, use brackets, or start that line with `|>`"
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-from dlc.diagnostics import Diagnostic
+from dlc.diagnostics import Diagnostic, Span
 from dlc.diagnostics import syntax as mistakes
 from dlc.syntax.layout import INDENT, NL
 from dlc.syntax.lexer import NAME, NUMBER, STRING, Token
@@ -111,7 +111,8 @@ def _foreign(line: list[Token], at: int) -> Diagnostic | None:
     if first.text in FOREIGN_STATEMENTS and at <= 1 and first.type != STRING:
         return mistakes.ForeignStatement(first.span, FOREIGN_STATEMENTS[first.text])
     if first.text == "else" and token.text == "if":
-        return mistakes.ForeignStatement(token.span, "write `elif`")
+        both = Span(token.source, first.start, token.end)
+        return mistakes.ForeignStatement(both, "write `elif`")
     if before is not None and before.text == "lambda":
         return mistakes.ForeignExpression(before.span, "lambda", "write the function as a `def`")
     if at == 0 or before is None:
@@ -205,6 +206,9 @@ def _misplaced(
     if at == 0 and token.type == STRING:
         return mistakes.MisplacedDocstring(token.span)
     first = line[0]
+    named = len(line) > 1 and line[1].text == "=" and first.text.isidentifier()
+    if named and at <= 1 and first.type != NAME:
+        return mistakes.ReservedName(first.span)
     unread = at == 0 or (at == 1 and first.type == NAME and token.text not in ("=", "<-", ","))
     if unread and first.text in STATEMENTS | ITEMS | {"step", "batch"}:
         where, fix = _where(first.text, accepted_first)
@@ -236,9 +240,9 @@ def _line_end(line: list[Token], at: int, accepted: Collection[str]) -> Diagnost
         return None
     before = line[at - 1].text if at else ""
     if before == "return":
-        return mistakes.LineEndsEarly(token.span, "the value that `return` gives")
+        return mistakes.LineEndsEarly(token.span, "the value that `return` gives", True)
     if before in BINARY | UNFINISHED:
-        return mistakes.LineEndsEarly(token.span, f"what follows `{before}`")
+        return mistakes.LineEndsEarly(token.span, f"what follows `{before}`", True)
     missing = {"EQUAL": "`= ...`", "USING": "`using OPTIMIZER(...)`", "WRT": "`wrt NETWORK`"}
     for terminal, words in missing.items():
         if terminal in accepted and line[0].text not in HEADERS - {"layer"}:
@@ -247,15 +251,26 @@ def _line_end(line: list[Token], at: int, accepted: Collection[str]) -> Diagnost
 
 
 def _unexpected(line: list[Token], at: int, expected: tuple[str, ...]) -> Diagnostic:
-    token, before = line[at], line[at - 1]
+    token = line[at]
     if token.type == NL and expected:
         return mistakes.LineEndsEarly(token.span, mistakes.either(expected))
-    fix = None
-    if token.type == STRING and at and before.end == token.start:
-        fix = "strings have no prefixes: remove it"
-    elif expected == ("`->`",) and line[0].text in ("layer", "model"):
-        fix = f"a {line[0].text} declares its result: `-> f32[N]`"
-    return mistakes.UnexpectedToken(token.span, _shown(token), expected, fix)
+    return mistakes.UnexpectedToken(token.span, _shown(token), expected, _fix(line, at, expected))
+
+
+def _fix(line: list[Token], at: int, expected: tuple[str, ...]) -> str | None:
+    """What helps against the more common of the unexpected tokens."""
+    first, token = line[0], line[at]
+    if token.type == STRING and at and line[at - 1].end == token.start:
+        return "strings have no prefixes: remove it"
+    if expected == ("`->`",) and first.text in ("layer", "model"):
+        return f"a {first.text} declares its result: `-> f32[N]`"
+    if expected == ("`:`",) and token.text in ("[", ",", ")") and first.text in HEADERS:
+        return "several results have names: `(mu: f32[N], logvar: f32[N])`"
+    if token.text == "," and first.type == NAME:
+        return "write one line for each name; a list is `[a, b]`"
+    if token.text == "as":
+        return "names are imported as they are"
+    return None
 
 
 def _shown(token: Token) -> str:

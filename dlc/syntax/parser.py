@@ -38,13 +38,21 @@ def parse(source: Source) -> tree.File:
 
     Raises DlcError with all mistakes found, at most 20, in the order of the text.
     """
-    tokens = layout(source, scan(source))
-    parse_ = _Parse(source, tokens)
-    file = parse_.run()
-    found = parse_.mistakes or list(_check(file))[:MAX_MISTAKES]
+    return parse_tokens(source)[0]
+
+
+def parse_tokens(source: Source) -> tuple[tree.File, list[Token]]:
+    """The tree of a file and all its tokens, with comments and ends of lines.
+
+    Words and operators have their terminals as types. Raises as `parse` does.
+    """
+    tokens = scan(source)
+    run = _Parse(source, layout(source, tokens))
+    file = run.run()
+    found = run.mistakes or list(_check(file))[:MAX_MISTAKES]
     if found:
         raise DlcError(sorted(found, key=_place))
-    return file
+    return file, tokens
 
 
 def _place(mistake: Diagnostic) -> int:
@@ -127,8 +135,11 @@ class _Parse:
         self.report(self.explain(line, index))
         if token.type == INDENT:
             self.dropped.add(self.end_of_block(index))
-            self.begin_line(index + 1)
-            return index + 1
+            index += 1
+            if self.tokens[index].type == "OPERATOR":
+                index = self.end_of_line(index) + 1
+            self.begin_line(index)
+            return index
         if token.type == NL and "COLON" in self.machine.choices() and header_word(line):
             self.machine.feed(self.made("COLON", ":"))
             return index

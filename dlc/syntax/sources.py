@@ -12,7 +12,7 @@ MAX_BYTES = 8 * 10**6
 
 
 def read_source(path: str | os.PathLike[str]) -> Source:
-    """The text of a file.
+    """The text of a file, with lines that end in LF and without a byte order mark.
 
     Raises DlcError if the file cannot be read, is not UTF-8, or is larger than 8 MB.
     """
@@ -27,7 +27,7 @@ def read_source(path: str | os.PathLike[str]) -> Source:
     if len(data) > MAX_BYTES:
         raise fail(mistakes.FileTooLarge(shown, max(size, len(data)), MAX_BYTES))
     try:
-        return Source(shown, data.decode("utf-8"))
+        return Source(shown, data.decode("utf-8-sig").replace("\r\n", "\n"))
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
         raise fail(mistakes.FileNotText(shown, line)) from None

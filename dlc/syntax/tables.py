@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import marshal
+import pkgutil
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -82,12 +82,13 @@ def grammar() -> Grammar:
 
 
 def grammar_text() -> str:
-    """The text of `dl.lark`: of the package `dlc_grammar`, or beside a checkout's `dlc`."""
-    try:
-        return resources.files("dlc_grammar").joinpath("dl.lark").read_text("utf-8")
-    except (ModuleNotFoundError, FileNotFoundError):
-        checkout = Path(__file__).parents[2] / "grammar" / "dl.lark"
+    """The text of `dl.lark`: beside `dlc` in a checkout, else of the package `dlc_grammar`."""
+    checkout = Path(__file__).parents[2] / "grammar" / "dl.lark"
+    if checkout.is_file():
         return checkout.read_text("utf-8")
+    data = pkgutil.get_data("dlc_grammar", "dl.lark")
+    assert data is not None
+    return data.decode("utf-8")
 
 
 def _parser(text: str) -> lark.Lark:
