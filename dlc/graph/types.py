@@ -19,7 +19,7 @@ ITEM_BYTES: dict[DType, int] = {
 
 @dataclass(frozen=True, slots=True, order=True)
 class Axis:
-    """An axis. Outside layers its name is its identity (`scope` 0); a body's own have a scope each."""
+    """An axis. Outside layers its name is its identity (`scope` 0); those of bodies have scopes."""
 
     name: str
     scope: int = 0

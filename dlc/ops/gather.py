@@ -113,23 +113,24 @@ def _scatter(arrays: Arrays, types: Types, result: TensorType, attrs: Attrs) -> 
     axes, over = attrs["axes"], attrs["over"]
     dims = union(types)
     kept = [a for a in dims if a not in over]
-    order = [*kept, *over]
-    shape = [dims[a].constant or 0 for a in order]
-    x, *indices = (
-        np.broadcast_to(permuted(a, t.axes, order), shape)
-        for a, t in zip(arrays, types, strict=True)
-    )
+    batch = [a for a in kept if any(t.has(a) for t in types[1:])]
+    free = [a for a in kept if a not in batch]
+    places = [dims[a].constant or 0 for a in (*batch, *over)]
+    x = permuted(working(arrays[0], types[0].dtype), types[0].axes, [*batch, *over, *free])
+    x = np.broadcast_to(x, [*places, *(dims[a].constant or 0 for a in free)])
+    indices = [
+        np.broadcast_to(permuted(i, t.axes, [*batch, *over]), places)
+        for i, t in zip(arrays[1:], types[1:], strict=True)
+    ]
     sizes = [Size.of(n).constant or 0 for n in attrs["sizes"]]
-    x = working(x, types[0].dtype)
-    out = np.zeros([*shape[: len(kept)], *sizes], x.dtype)
-    inside = np.ones(shape, np.bool_)
+    out = np.zeros([*places[: len(batch)], *sizes, *x.shape[len(places) :]], x.dtype)
+    inside = np.ones(places, np.bool_)
     for i, n in zip(indices, sizes, strict=True):
         inside &= (i >= 0) & (i < n)
-    rows = [g[inside] for g in np.indices(shape)[: len(kept)]]
-    at = (*rows, *(i[inside].astype(np.int64) for i in indices))
+    rows = [grid[inside] for grid in np.indices(places)[: len(batch)]]
     with np.errstate(all="ignore"):
-        np.add.at(out, at, x[inside])
-    return stored(permuted(out, [*kept, *axes], result.axes), result.dtype)
+        np.add.at(out, (*rows, *(i[inside].astype(np.int64) for i in indices)), x[inside])
+    return stored(permuted(out, [*batch, *axes, *free], result.axes), result.dtype)
 
 
 def _scatter_gradient(r: Backward) -> Sequence[Node | None]:
