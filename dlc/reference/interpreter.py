@@ -31,9 +31,10 @@ def interpret(
     ports = {str(n.attrs["name"]): n.type for n in graph.inputs}
     bound = bind_feeds(ports, all_symbols(graph), graph.checks, feeds, sizes or {})
     values: dict[Node, Array] = dict(decisions or {})
-    left = Counter(arg for node in graph.nodes for arg in node.args)
+    nodes = graph.nodes
+    left = Counter(arg for node in nodes for arg in node.args)
     left.update(graph.outputs.values())
-    for node in graph.nodes:
+    for node in nodes:
         if node.op == "input":
             values[node] = bound.arrays[node.attrs["name"]]
         elif node not in values:
@@ -42,8 +43,7 @@ def interpret(
             left[arg] -= 1
             if not left[arg]:
                 del values[arg]
-    return {name: np.ascontiguousarray(values[n]).reshape(values[n].shape)
-            for name, n in graph.outputs.items()}  # fmt: skip
+    return {name: np.array(values[n], order="C") for name, n in graph.outputs.items()}
 
 
 def evaluate(node: Node, arrays: list[Array], sizes: Mapping[str, int]) -> Array:
