@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from dlc.graph import Graph, Node, Size, TensorType
+from dlc.graph import Graph, Node, RangeCheck, Size, TensorType
 from dlc.ops import NUMPY_DTYPES, REGISTRY
 from dlc.ops.arrays import shape_of
 from dlc.reference.feeds import bind_feeds
@@ -78,6 +78,9 @@ def all_symbols(graph: Graph) -> tuple[str, ...]:
     for node in graph.nodes:
         for value in node.attrs.values():
             found |= _symbols(value)
+    for check in graph.checks:
+        held = (check.size,) if isinstance(check, RangeCheck) else (check.left, check.right)
+        found |= _symbols(held)
     return tuple(sorted(found))
 
 

@@ -59,6 +59,12 @@ def test_a_size_that_no_input_has_is_given_by_name():
     assert failure(program, {}, {"S": 1}) == ("E0718", "there is no run-time size S; there is T")
 
 
+def test_a_size_that_only_a_check_has_is_asked_for():
+    program = graph(ROW, checks=[SizeCheck(n, ">=", t, "N and T")])
+    assert failure(program, {"x0": np.ones((2, 3))})[0] == "E0717"
+    assert interpret(program, {"x0": np.ones((2, 3))}, {"T": 2})["out"].shape == (2, 3)
+
+
 def test_outputs_are_the_callers_own():
     x = np.ones((2, 3), np.float32)
     out = interpret(graph(ROW), {"x0": x})["out"]
