@@ -35,7 +35,7 @@ REVISION = "1"
 """Changes when the meaning of a kernel function changes, so that old cache entries do not count."""
 PARALLEL_FROM = 4
 """Fewer missing kernels than this are compiled here: starting another process takes as long."""
-_LIBM = "exp expm1 log log1p pow tanh erf sin cos tan fma fmod floor ceil rint roundeven trunc sqrt"
+_LIBM = "exp exp2 exp10 ldexp cbrt expm1 log log1p pow tanh erf sin cos tan fma fmod floor ceil rint roundeven trunc sqrt"
 ALLOWED_SYMBOLS = frozenset(
     [*_LIBM.split(), *(f"{name}f" for name in _LIBM.split()), "memset", "memcpy", "memmove"]
 )

@@ -110,20 +110,26 @@ class _Printer:
         self.tile = dict(self.kernel.tile)
         self.line("for unit in range(lo, hi):")
         self.depth += 1
-        rest, bases = "unit", {}
+        self.decode()
+        self.remainders([i for i in self.kernel.units if self.ragged(i)])
+        self.depth -= 1
+
+    def decode(self) -> None:
+        """From the number of a unit to the first index of each of its loops."""
+        rest = "unit"
         for iter in reversed(self.kernel.units):
             name, step = self.name(iter), self.kernel.step(iter, self.lanes)
             blocks = self.blocks(iter)
             last = iter is self.kernel.units[0]
-            block = rest if last else f"{rest} % {self.size(blocks)}"
-            self.line(f"{name} = ({block}) * {step}" if step > 1 else f"{name} = {block}")
+            if blocks == Size.of(1):
+                self.line(f"{name} = 0")
+                continue
+            block = rest if last else f"({rest} % {self.size(blocks)})"
+            self.line(f"{name} = {block} * {step}" if step > 1 else f"{name} = {block}")
             if not last:
                 after = self.fresh("rest")
                 self.line(f"{after} = {rest} // {self.size(blocks)}")
                 rest = after
-            bases[iter] = name
-        self.remainders([i for i in self.kernel.units if self.ragged(i)])
-        self.depth -= 1
 
     def ragged(self, iter: Iter) -> bool:
         """Whether a tile of rows may reach past the end of its axis."""
@@ -204,7 +210,9 @@ class _Printer:
 
     def hoist(self, nest: Nest, iters: list[Iter]) -> None:
         """Print what does not vary with the loops that follow, before them."""
-        inner = set(iters) | (set(nest.reduced) if iters[0] in nest.free else set())
+        inner = set(iters) | set(nest.reduced)
+        if iters[0] in nest.reduced:
+            inner = set(nest.reduced[nest.reduced.index(iters[0]) :])
         if iters[0] in nest.reduced and len(iters) < len(nest.reduced) and self.tiled(nest):
             return
         for statement in self.statements(nest, iters):
@@ -648,8 +656,57 @@ class _Printer:
 
     # ---- sorting ----
     def sort(self) -> None:
-        """Bottom-up merge sort of indices, stable, NaN last; one unit a row."""
-        raise AssertionError("printed by codegen.sorting")
+        """Bottom-up merge sort of indices, stable, NaN last; one unit sorts a row."""
+        (load, store) = self.kernel.nests[0].body
+        assert isinstance(load, Accumulate)
+        assert isinstance(store, Store)
+        source, axis = load.expr, self.kernel.nests[0].reduced[0]
+        assert source.buffer is not None
+        count = product([i.size for i in [*self.kernel.units, axis]])
+        spare = Buffer("spare", "i32", (), {}, "arena", elements=count)
+        names = {
+            "x": self.argument(source.buffer), "out": self.argument(store.buffer),
+            "spare": self.argument(spare), "n": self.size(axis.size), "D": source.dtype,
+            "sx": self.size(source.offset.of(axis)), "so": self.size(store.offset.of(axis)),
+        }  # fmt: skip
+        self.line("for unit in range(lo, hi):")
+        self.depth += 1
+        self.decode()
+        self.line(f"{self.name(axis)} = 0")
+        self.line(f"x0 = {self.scalar(source.offset, {})}")
+        self.line(f"o0 = {self.scalar(store.offset, {})}")
+        for line in _MERGE_SORT.strip("\n").split("\n"):
+            self.line(line.format(**names))
+        self.depth -= 1
+
+
+_MERGE_SORT = """
+s0 = unit * {n}
+for i in range(0, {n}):
+    set_i32({out}, o0 + i * {so}, i)
+width = 1
+while width < {n}:
+    for start in range(0, {n}, 2 * width):
+        mid = imin(start + width, {n})
+        end = imin(mid + width, {n})
+        i = start
+        j = mid
+        for k in range(start, end):
+            right = j < end
+            if right and i < mid:
+                a = splat_{D}({x}, x0 + get_i32({out}, o0 + i * {so}) * {sx})
+                b = splat_{D}({x}, x0 + get_i32({out}, o0 + j * {so}) * {sx})
+                right = any_lane(or_(lt(b, a), and_(ne(a, a), eq(b, b))))
+            if right:
+                set_i32({spare}, s0 + k, get_i32({out}, o0 + j * {so}))
+                j = j + 1
+            else:
+                set_i32({spare}, s0 + k, get_i32({out}, o0 + i * {so}))
+                i = i + 1
+    for k in range(0, {n}):
+        set_i32({out}, o0 + k * {so}, get_i32({spare}, s0 + k))
+    width = 2 * width
+"""
 
 
 def describe(node: Node) -> str:
@@ -662,15 +719,14 @@ def constant(dtype: DType, value: object) -> str:
     """A literal in all lanes."""
     if dtype == "bool":
         return "all_lanes()" if value else "no_lanes()"
-    assert isinstance(value, (int, float)), value
     if dtype in FLOATS:
-        number = float(value)
+        number = float(value)  # type: ignore[arg-type]
         if math.isnan(number):
             return f"const_{dtype}(nan)"
         if math.isinf(number):
             return f"const_{dtype}({'-inf' if number < 0 else 'inf'})"
         return f"const_{dtype}({number!r})"
-    return f"const_{dtype}({int(value)})"
+    return f"const_{dtype}({int(value)})"  # type: ignore[call-overload]
 
 
 def _invariant(expr: Expr, inner: set[Iter]) -> Iterator[Expr]:

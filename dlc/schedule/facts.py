@@ -164,9 +164,11 @@ def _find_real(facts: Facts) -> None:
 
 
 def _dot_operands(facts: Facts) -> set[Node]:
-    """What dots read through views: never computed in their inner loops."""
+    """What dots read through views, and sorts read: never computed in their inner loops."""
     found: set[Node] = set()
     for node in facts.nodes:
+        if node.op == "argsort" and node.args[0].op != "input":
+            found.add(node.args[0])
         if node.op != "dot":
             continue
         todo = list(node.args)

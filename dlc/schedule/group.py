@@ -85,7 +85,8 @@ def _new_kernel(state: Grouping, node: Node) -> Kernel:
     outer = list(outer_axes(state.facts, node).values())
     kernel = Kernel(f"k{len(state.kernels)}", [node], _by_stride(state, node, outer))
     kernel.contraction = node in state.layout.lane
-    kernel.template = "sort" if node.op == "argsort" else "nests"
+    rows = node.op == "argsort" and len(outer) < len(state.facts.free(node))
+    kernel.template = "sort" if rows else "nests"
     lower(state.facts, kernel, state.buffer_of)
     state.kernels.append(kernel)
     return kernel

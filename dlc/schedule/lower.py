@@ -77,12 +77,28 @@ def lower(facts: Facts, kernel: Kernel, buffer_of: BufferOf) -> None:
     """Fill `kernel.nests`. Raises NoFit where a member needs another unit's result."""
     state = _Lowering(facts, kernel, buffer_of)
     if kernel.template == "sort":
+        kernel.nests = [_sort(facts, kernel.members[0], buffer_of)]
         return
     for node in kernel.members:
         state.place(node)
     kernel.nests = []
     for key in sorted(set(state.key.values()), key=lambda k: _first(kernel, state, k)):
         _nest(state, key)
+
+
+def _sort(facts: Facts, node: Node, buffer_of: BufferOf) -> Nest:
+    """What is sorted and where the indices go, at the first element of a row."""
+    env = facts.env(node)
+    loops = [i for a in node.attrs["over"] for i in env[a].iters]
+    def load(source: Node, index: Env, tests: Tests) -> Expr:
+        return read(access, buffer_of(source), index, tests)
+
+    access = Access(facts.stored, load)
+    value = access.pull(node.args[0], env)
+    buffer = buffer_of(node)
+    return Nest(
+        [], loops, [Accumulate("x", "sum", value), Store(buffer, buffer.offset(env), value)]
+    )
 
 
 def _first(kernel: Kernel, state: _Lowering, key: Key) -> tuple[int, int]:

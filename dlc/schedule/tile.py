@@ -42,6 +42,9 @@ class Access:
 
 def tile(kernel: Kernel, target: Target, lane: Iter | None) -> None:
     """Choose lane, tile, unit and serial loops; `lane` is given for a contraction."""
+    if kernel.template == "sort":
+        kernel.units = list(kernel.outer)
+        return
     for nest in kernel.nests:
         _order_loops(kernel, nest)
     if kernel.contraction:
@@ -102,7 +105,7 @@ def _best_lane(kernel: Kernel, target: Target) -> Iter | None:
     scattered = any(m.op == "scatter" and m.attrs["over"] for m in kernel.members)
     loops = [i for n in kernel.nests for i in [*n.free, *n.reduced]]
     candidates = list(dict.fromkeys(kernel.outer if scattered else [*kernel.outer, *loops]))
-    if kernel.template == "sort" or not candidates:
+    if not candidates:
         return None
     every = list(accesses(kernel))
 
