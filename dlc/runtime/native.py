@@ -47,6 +47,10 @@ class Loader:
             library = self._link(builder, symbols)
             return {symbol: int(library[symbol]) for symbol in symbols}
 
+    def after_fork(self) -> None:
+        """In a forked child: another thread may have held the lock, and is gone."""
+        self._lock = threading.Lock()
+
     def _load(self, code: bytes, symbol: str) -> int:
         library = self._link(llvm.JITLibraryBuilder().add_object_img(code), (symbol,))
         return int(library[symbol])

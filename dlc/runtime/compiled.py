@@ -1,0 +1,328 @@
+"""A plan with its native code as an executable: arrays in, one native call, arrays out."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from dlc.graph import RangeCheck, SizeCheck, TensorType
+from dlc.ops import NUMPY_DTYPES
+from dlc.reference.feeds import bind_feeds, run_checks
+from dlc.runtime import pool
+from dlc.runtime.blocks import address_of, pack_bf16, unpack_bf16
+from dlc.runtime.executable import Array, Port
+from dlc.runtime.native import LOADER
+from dlc.runtime.workspace import CALLER_PLACES, Sized, Workspace, size_plan
+from dlc.schedule.plan import Plan, PlanPort
+
+BOUND_ROLES = ("param", "state", "slot")
+KEPT_SHAPES = 8
+"""How many combinations of shapes stay laid out."""
+SMALL_SECONDS = 200e-6
+"""Runs below this are timed on one thread too, and go on with what was faster."""
+_TRIALS = 3
+
+
+@dataclass(frozen=True, slots=True)
+class RowTime:
+    """What one row of a plan took in a run, summed over threads."""
+
+    label: str
+    spans: tuple[tuple[str, int], ...]
+    work_seconds: float
+    wait_seconds: float
+
+
+@dataclass(slots=True)
+class _Trial:
+    """Finds whether a short program runs faster alone than on the pool."""
+
+    alone: bool = False
+    left: int = 2 * _TRIALS
+    best: list[float] = field(default_factory=lambda: [float("inf"), float("inf")])
+
+    def told(self, seconds: float) -> None:
+        """Takes the time of a run made as `alone` says, and decides how the next is made."""
+        if not self.left:
+            return
+        self.left -= 1
+        self.best[self.alone] = min(self.best[self.alone], seconds)
+        if self.left == _TRIALS:
+            self.alone = self.best[False] < SMALL_SECONDS
+            self.left = _TRIALS if self.alone else 0
+        elif self.left == 0:
+            self.alone = self.best[True] <= self.best[False]
+
+
+@dataclass(slots=True, eq=False)
+class _Entry:
+    """What is kept for one combination of shapes."""
+
+    sized: Sized
+    trial: _Trial
+
+
+class NativeExecutable:
+    """Runs a plan. Safe to call from several threads: each run owns its workspace.
+
+    `objects` has the object of every kernel by its key. `threads` None follows the process's
+    setting. With `fill_nan` the arena starts as NaN, so that reads of what nobody wrote show.
+    """
+
+    def __init__(
+        self,
+        plan: Plan,
+        objects: Mapping[str, bytes],
+        threads: int | None = None,
+        *,
+        fill_nan: bool = False,
+    ) -> None:
+        self.plan = plan
+        self.threads = threads
+        self.fill_nan = fill_nan
+        self.inputs: tuple[Port, ...] = tuple(_port(p) for p in plan.inputs)
+        self.outputs: tuple[Port, ...] = tuple(_port(p) for p in plan.outputs)
+        self._addresses = {k: LOADER.address(objects[key]) for k, key in enumerate(plan.kernels)}
+        self._constants = {
+            k: np.frombuffer(b.data + bytes(64), np.uint8)
+            for k, b in enumerate(plan.buffers)
+            if b.place == "constant"
+        }
+        self._fed = tuple(p for p in plan.inputs if p.role not in BOUND_ROLES)
+        self._fed_dtypes = tuple((p.name, np.dtype(NUMPY_DTYPES[p.dtype])) for p in self._fed)
+        self._types = {p.name: TensorType(p.dtype, p.dims) for p in plan.inputs}
+        self._half = {p.name for p in (*plan.inputs, *plan.outputs) if p.dtype == "bf16"}
+        self._range_checks = [c for c in plan.checks if isinstance(c, RangeCheck)]
+        self._size_checks = [c for c in plan.checks if isinstance(c, SizeCheck)]
+        self._callers = tuple(
+            (k, b.port, b.place) for k, b in enumerate(plan.buffers) if b.place in CALLER_PLACES
+        )
+        self._bound: dict[str, Array] = {}
+        self._bound_addresses = np.zeros(max(1, len(plan.buffers)), np.int64)
+        self._entries: OrderedDict[Any, _Entry] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def __repr__(self) -> str:
+        return f"NativeExecutable({len(self.plan.rows)} rows, {len(self.plan.kernels)} kernels)"
+
+    def bind(self, arrays: Mapping[str, Array]) -> None:
+        """Keeps the arrays of params, states and slots; runs read and update them in place.
+
+        Raises ValueError for one that is not C-contiguous or of another dtype or rank.
+        """
+        found = {}
+        addresses = np.zeros_like(self._bound_addresses)
+        for port in self.plan.inputs:
+            if port.role not in BOUND_ROLES or port.name not in arrays:
+                continue
+            array = arrays[port.name]
+            _check_bound(port, array)
+            found[port.name] = array
+        for k, name, _ in self._callers:
+            if name in found:
+                addresses[k] = address_of(found[name])
+        self._bound, self._bound_addresses = found, addresses
+
+    def run(
+        self,
+        feeds: Mapping[str, Array],
+        sizes: Mapping[str, int] | None = None,
+        out: Mapping[str, Array] | None = None,
+    ) -> dict[str, Array]:
+        """One run; see `Executable.run`."""
+        entry, arrays = self._enter(feeds, sizes)
+        results = self._run(entry, arrays, out, None)
+        return _given_back(results, out) if out else results
+
+    def profile(
+        self, feeds: Mapping[str, Array], sizes: Mapping[str, int] | None = None, runs: int = 1
+    ) -> tuple[RowTime, ...]:
+        """The mean times of the rows over some runs, in the order of the plan."""
+        entry, arrays = self._enter(feeds, sizes)
+        count = self.threads or pool.threads()
+        table = np.zeros((count, len(self.plan.rows), 2), np.int64)
+        for _ in range(runs):
+            self._run(entry, arrays, None, table)
+        seconds = table.sum(axis=0) * 1e-9 / runs
+        return tuple(
+            RowTime(row.label, row.spans, float(work), float(wait))
+            for row, (work, wait) in zip(self.plan.rows, seconds, strict=True)
+        )
+
+    def _enter(
+        self, feeds: Mapping[str, Array], sizes: Mapping[str, int] | None
+    ) -> tuple[_Entry, dict[str, Array]]:
+        """The layout for these arrays, and the arrays as the kernels read them."""
+        entry, arrays = self._known(feeds, sizes)
+        if entry is None:
+            entry, arrays = self._first(feeds, sizes)
+        if self._range_checks:
+            everything = {**self._bound, **arrays}
+            run_checks(self._range_checks, everything, entry.sized.sizes)
+        return entry, arrays
+
+    def _known(
+        self, feeds: Mapping[str, Array], sizes: Mapping[str, int] | None
+    ) -> tuple[_Entry | None, dict[str, Array]]:
+        """The entry of shapes seen before, where no array needs to be converted."""
+        if len(feeds) != len(self._fed_dtypes):
+            return None, {}
+        arrays: dict[str, Array] = {}
+        shapes: list[Any] = [tuple(sizes.items())] if sizes else []
+        for name, dtype in self._fed_dtypes:
+            array = feeds.get(name)
+            if type(array) is not np.ndarray or array.dtype != dtype:
+                return None, {}
+            if not array.flags.c_contiguous:
+                return None, {}
+            arrays[name] = array
+            shapes.append(array.shape)
+        return self._entries.get(tuple(shapes)), arrays
+
+    def _first(
+        self, feeds: Mapping[str, Array], sizes: Mapping[str, int] | None
+    ) -> tuple[_Entry, dict[str, Array]]:
+        """Converts and checks everything. Raises DlcError for what does not fit."""
+        given = dict(sizes or {})
+        names = [p.name for p in self._fed]
+        extra = [p.name for p in self.plan.inputs if p.role in BOUND_ROLES and p.name in feeds]
+        names += extra
+        ports = {name: self._types[name] for name in names}
+        found = bind_feeds(ports, self.plan.symbols, self._size_checks, feeds, given)
+        arrays = {name: np.ascontiguousarray(a) for name, a in found.arrays.items()}
+        arrays = {name: a.reshape(found.arrays[name].shape) for name, a in arrays.items()}
+        key: tuple[Any, ...] = (tuple(given.items()),) if given else ()
+        key = (*key, *extra, *(arrays[name].shape for name in names))
+        with self._lock:
+            entry = self._entries.get(key)
+            if entry is None:
+                sized = size_plan(self.plan, self._addresses, self._constants, found.sizes)
+                entry = self._entries[key] = _Entry(sized, _Trial())
+            self._entries.move_to_end(key)
+            if len(self._entries) > KEPT_SHAPES:
+                self._entries.popitem(last=False)
+        return entry, arrays
+
+    def _run(
+        self,
+        entry: _Entry,
+        arrays: Mapping[str, Array],
+        out: Mapping[str, Array] | None,
+        profile: Array | None,
+    ) -> dict[str, Array]:
+        results = self._outputs(entry.sized, arrays, out)
+        native = self._packed(arrays, results) if self._half else {}
+        work = entry.sized.take(fill_nan=self.fill_nan)
+        try:
+            self._place(work, arrays, results, native)
+            work.set_profile(profile)
+            self._walk(work, entry.trial, timed=profile is None)
+        finally:
+            work.set_profile(None)
+            entry.sized.spare.append(work)
+        self._unpack(native, arrays, results)
+        return results
+
+    def _packed(
+        self, arrays: Mapping[str, Array], results: Mapping[str, Array]
+    ) -> dict[str, Array]:
+        """bfloat16 ports as the kernels see them: NumPy holds their values in float32."""
+        everything = {**self._bound, **arrays, **results}
+        return {n: pack_bf16(everything[n]) for n in self._half if n in everything}
+
+    def _unpack(
+        self,
+        native: Mapping[str, Array],
+        arrays: Mapping[str, Array],
+        results: Mapping[str, Array],
+    ) -> None:
+        for name, bits in native.items():
+            if name in results:
+                unpack_bf16(bits, results[name])
+            elif name in self._bound and name not in arrays:
+                unpack_bf16(bits, self._bound[name])
+
+    def _walk(self, work: Workspace, trial: _Trial, *, timed: bool) -> None:
+        count = self.threads or pool.threads()
+        if count > 1 and trial.alone and timed:
+            count = 1
+        work.set_spin(pool.spin_turns(count))
+        start = time.perf_counter()
+        pool.run_job(address_of(work.job), count)
+        if trial.left and timed:
+            trial.told(time.perf_counter() - start)
+
+    def _outputs(
+        self, sized: Sized, arrays: Mapping[str, Array], out: Mapping[str, Array] | None
+    ) -> dict[str, Array]:
+        """An array for each output: those of `out` where the kernels can write into them."""
+        results = {}
+        for port in self.plan.outputs:
+            dtype, shape = NUMPY_DTYPES[port.dtype], sized.shapes[port.name]
+            wanted = out.get(port.name) if out else None
+            if wanted is not None and _writable(wanted, np.dtype(dtype), shape, arrays):
+                results[port.name] = wanted
+            else:
+                results[port.name] = np.empty(shape, dtype)
+        return results
+
+    def _place(
+        self,
+        work: Workspace,
+        arrays: Mapping[str, Array],
+        results: Mapping[str, Array],
+        native: Mapping[str, Array],
+    ) -> None:
+        """Writes the addresses of the caller's arrays into the workspace."""
+        for k, port, place in self._callers:
+            if port in native:
+                work.addresses[k] = address_of(native[port])
+            elif place == "output":
+                work.addresses[k] = address_of(results[port])
+            elif port in arrays:
+                work.addresses[k] = address_of(arrays[port])
+            elif port in self._bound:
+                work.addresses[k] = self._bound_addresses[k]
+            else:
+                raise ValueError(f"{port} is not bound")
+        work.place()
+
+
+def _port(port: PlanPort) -> Port:
+    return Port(port.name, port.role, TensorType(port.dtype, port.dims))
+
+
+def _check_bound(port: PlanPort, array: Array) -> None:
+    dtype = np.dtype(NUMPY_DTYPES[port.dtype])
+    if array.dtype != dtype or array.ndim != len(port.dims) or not array.flags.c_contiguous:
+        kind = TensorType(port.dtype, port.dims)
+        raise ValueError(
+            f"{port.name} is {kind}: a C-contiguous array of {dtype} is needed,"
+            f" not {array.dtype}{list(array.shape)}"
+        )
+
+
+def _writable(
+    array: Array, dtype: Any, shape: tuple[int, ...], inputs: Mapping[str, Array]
+) -> bool:
+    """Whether kernels may write into an array of the caller's while they read the inputs."""
+    if array.dtype != dtype or array.shape != shape or not array.flags.c_contiguous:
+        return False
+    return array.flags.writeable and not any(
+        np.may_share_memory(array, given) for given in inputs.values()
+    )
+
+
+def _given_back(results: dict[str, Array], out: Mapping[str, Array]) -> dict[str, Array]:
+    """The results in the caller's arrays; copies what the kernels could not write there."""
+    for name, wanted in out.items():
+        if name in results and results[name] is not wanted:
+            wanted[...] = results[name]
+            results[name] = wanted
+    return results

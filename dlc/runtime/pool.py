@@ -1,0 +1,187 @@
+"""The threads of this process that run plans: one pool, its calling thread included.
+
+The threads are daemon threads of Python that stay in native code without the interpreter's lock.
+They spin for some tens of microseconds after a job and then sleep. A job that finds the pool
+taken runs on its own thread alone; results never depend on the number of threads.
+"""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import math
+import os
+import threading
+from dataclasses import dataclass, field
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+
+from dlc.runtime.blocks import address_of, aligned_words
+from dlc.runtime.native import LOADER
+from dlc.runtime.walker import POOL_WORDS, Walker, walker
+
+SPIN_TURNS = 1000
+"""Looks at a word before a thread sleeps: 20 to 50 microseconds."""
+THREADS_VARIABLE = "DLC_THREADS"
+_JOB, _THREADS, _SPIN = 32, 33, 34
+_JOIN_SECONDS = 1.0
+
+
+def available_processors() -> int:
+    """The processors that this process may use: by affinity and the control group's quota."""
+    count = os.cpu_count() or 1
+    with contextlib.suppress(AttributeError, OSError):
+        count = len(os.sched_getaffinity(0))
+    quota = _quota()
+    return max(1, min(count, math.ceil(quota)) if quota else count)
+
+
+def default_threads() -> int:
+    """`DLC_THREADS` where it is a number above 0, else all available processors."""
+    text = os.environ.get(THREADS_VARIABLE, "")
+    if text.isdecimal() and int(text) > 0:
+        return int(text)
+    return _processors()
+
+
+def set_threads(count: int | None) -> None:
+    """How many threads later runs use that ask for no number; None is the default again.
+
+    Raises ValueError for a number below 1.
+    """
+    if count is not None and count < 1:
+        raise ValueError(f"{count} threads: at least one is needed")
+    _STATE.wanted = count
+
+
+def threads() -> int:
+    """How many threads a run uses that asks for no number."""
+    return _STATE.wanted or default_threads()
+
+
+def spin_turns(count: int) -> int:
+    """How long `count` threads may spin for each other: not at all where they share processors."""
+    return SPIN_TURNS if count <= _processors() else 0
+
+
+def run_job(job: int, count: int) -> None:
+    """Runs the job at an address on `count` threads; alone if the pool is taken."""
+    if count == 1 or not _STATE.lock.acquire(blocking=False):
+        walker().walk(job, 0, 1)
+        return
+    try:
+        pool = _pool(count)
+        if pool is None:
+            walker().walk(job, 0, 1)
+        else:
+            pool.native.launch(pool.address, job)
+    finally:
+        _STATE.lock.release()
+
+
+@dataclass(slots=True)
+class _Pool:
+    """`count` - 1 threads that serve jobs."""
+
+    count: int
+    native: Walker
+    block: np.ndarray = field(default_factory=lambda: aligned_words(POOL_WORDS))
+    members: list[threading.Thread] = field(default_factory=list[threading.Thread])
+
+    @property
+    def address(self) -> int:
+        """Of the pool's block, where its words are."""
+        return address_of(self.block)
+
+    def start(self) -> None:
+        """Starts the threads. Raises RuntimeError where the system allows no more."""
+        self.block[_THREADS] = self.count
+        self.block[_SPIN] = spin_turns(self.count)
+        for number in range(1, self.count):
+            name = f"dlc-{number}"
+            thread = threading.Thread(target=self._serve, args=(number,), name=name, daemon=True)
+            self.members.append(thread)
+            thread.start()
+
+    def _serve(self, number: int) -> None:
+        self.native.serve(self.address, number, 0)
+
+    def stop(self) -> None:
+        """Ends the threads, which have no job now."""
+        self.native.stop(self.address)
+        for thread in self.members:
+            with contextlib.suppress(RuntimeError):  # one that never started
+                thread.join(_JOIN_SECONDS)
+
+
+@dataclass(slots=True)
+class _State:
+    """Of this process."""
+
+    lock: threading.Lock = field(default_factory=threading.Lock)
+    """Held by the thread whose job the pool runs."""
+    pool: _Pool | None = None
+    wanted: int | None = None
+
+
+_STATE = _State()
+
+
+def _pool(count: int) -> _Pool | None:
+    """The pool, with `count` threads; None where they cannot be started. The lock is held."""
+    pool = _STATE.pool
+    if pool is not None and pool.count == count:
+        return pool
+    _stop_pool()
+    pool = _Pool(count, walker())
+    try:
+        pool.start()
+    except RuntimeError:
+        pool.stop()
+        return None
+    _STATE.pool = pool
+    return pool
+
+
+def _stop_pool() -> None:
+    if _STATE.pool is not None:
+        _STATE.pool.stop()
+        _STATE.pool = None
+
+
+def _at_exit() -> None:
+    """Ends the threads before the interpreter takes their memory and code away."""
+    if _STATE.lock.acquire(timeout=_JOIN_SECONDS):
+        _stop_pool()
+
+
+def _after_fork() -> None:
+    """A forked child has none of the threads, and locks that others held stay shut: new ones."""
+    _STATE.pool = None
+    _STATE.lock = threading.Lock()
+    LOADER.after_fork()
+
+
+atexit.register(_at_exit)
+os.register_at_fork(after_in_child=_after_fork)
+
+
+@lru_cache(maxsize=1)
+def _processors() -> int:
+    return available_processors()
+
+
+def _quota() -> float | None:
+    """Processors that the control group allows, or None."""
+    with contextlib.suppress(OSError, ValueError):
+        limit, period = Path("/sys/fs/cgroup/cpu.max").read_text().split()
+        if limit != "max":
+            return int(limit) / int(period)
+    with contextlib.suppress(OSError, ValueError):
+        base = Path("/sys/fs/cgroup/cpu")
+        limit_us = int((base / "cpu.cfs_quota_us").read_text())
+        if limit_us > 0:
+            return limit_us / int((base / "cpu.cfs_period_us").read_text())
+    return None

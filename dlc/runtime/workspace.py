@@ -1,0 +1,141 @@
+"""What one run of a plan works on: its arena, its tables of rows and arguments."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from dlc.runtime.blocks import Array, address_of, aligned_bytes, aligned_words
+from dlc.runtime.walker import JOB_WORDS, ROW_WORDS
+from dlc.schedule.memory import Layout, buffer_bytes, layout
+from dlc.schedule.plan import BufferRef, Plan
+
+POISON = 0xFF
+"""Bytes of NaN in every float dtype, and of -1 in the integers."""
+_ROWS, _COUNT, _PROFILE, _SPIN = range(4)
+CALLER_PLACES = ("input", "output", "bound")
+"""Places of buffers whose memory a call brings along."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Sized:
+    """A plan for certain run-time sizes: offsets, unit counts and arguments are numbers."""
+
+    plan: Plan
+    sizes: Mapping[str, int]
+    addresses: Mapping[int, int]
+    """Native functions by the place of the kernel."""
+    constants: Mapping[int, Array]
+    """The tables of the program by the place of the buffer."""
+    layout: Layout
+    rows: Array
+    """int64 [rows, 4]: function, byte offset of its arguments, units, barrier."""
+    arguments: Array
+    """int64: the arguments of all rows in order; 0 where an address stands."""
+    slots: Array
+    """Where addresses stand in `arguments`."""
+    which: Array
+    """The place of the buffer of each slot."""
+    shapes: Mapping[str, tuple[int, ...]]
+    """Of the outputs."""
+    spare: list[Workspace] = field(default_factory=list)
+    """Workspaces that no run uses now."""
+
+    def take(self, *, fill_nan: bool) -> Workspace:
+        """A spare workspace, or a new one; `fill_nan` poisons the arena of a new one."""
+        try:
+            return self.spare.pop()
+        except IndexError:
+            return Workspace.make(self, fill_nan=fill_nan)
+
+
+def size_plan(
+    plan: Plan,
+    addresses: Mapping[int, int],
+    constants: Mapping[int, Array],
+    sizes: Mapping[str, int],
+) -> Sized:
+    """Evaluates all sizes of a plan. Raises KeyError for a size that is not given."""
+    rows = np.zeros((len(plan.rows), ROW_WORDS), np.int64)
+    values: list[int] = []
+    slots: list[int] = []
+    which: list[int] = []
+    for r, row in enumerate(plan.rows):
+        units = max(0, row.units.value(sizes))
+        rows[r] = addresses[row.kernel], len(values) * 8, units, row.barrier
+        for argument in row.args:
+            if isinstance(argument, BufferRef):
+                slots.append(len(values))
+                which.append(argument.index)
+                values.append(0)
+            else:
+                values.append(argument.value(sizes))
+    shapes = {p.name: tuple(n.value(sizes) for _, n in p.dims) for p in plan.outputs}
+    return Sized(
+        plan, dict(sizes), addresses, constants, layout(plan.buffers, sizes), rows,
+        np.array(values, np.int64), np.array(slots, np.intp), np.array(which, np.intp), shapes,
+    )  # fmt: skip
+
+
+@dataclass(slots=True, eq=False)
+class Workspace:
+    """Memory of one run at a time; `addresses` has a word a buffer."""
+
+    arena: Array
+    rows: Array
+    arguments: Array
+    job: Array
+    addresses: Array
+    slots: Array
+    """Where the addresses of the caller's arrays stand among the arguments."""
+    which: Array
+    """The buffers of these."""
+    kept: tuple[Any, ...]
+
+    @staticmethod
+    def make(sized: Sized, *, fill_nan: bool) -> Workspace:
+        """Allocates and lays out everything but the caller's arrays."""
+        buffers = sized.plan.buffers
+        arena = aligned_bytes(sized.layout.bytes, POISON if fill_nan else None)
+        start = address_of(arena)
+        addresses = np.zeros(max(1, len(buffers)), np.int64)
+        for k, buffer in enumerate(buffers):
+            offset = sized.layout.offsets[k]
+            if buffer.place == "arena":
+                addresses[k] = start + offset
+                if buffer.zeroed:
+                    arena[offset : offset + buffer_bytes(buffer, sized.sizes)] = 0
+            elif buffer.place == "constant":
+                addresses[k] = address_of(sized.constants[k])
+        arguments = aligned_words(max(1, len(sized.arguments)))
+        arguments[: len(sized.arguments)] = sized.arguments
+        arguments[sized.slots] = addresses[sized.which]
+        rows = sized.rows.copy()
+        rows[:, 1] += address_of(arguments)
+        job = aligned_words(JOB_WORDS)
+        job[_ROWS], job[_COUNT] = address_of(rows), len(rows)
+        later = _of_caller(sized, buffers)
+        return Workspace(
+            arena, rows, arguments, job, addresses, sized.slots[later], sized.which[later],
+            tuple(sized.constants.values()),
+        )  # fmt: skip
+
+    def place(self) -> None:
+        """Writes the caller's addresses into the arguments."""
+        self.arguments[self.slots] = self.addresses[self.which]
+
+    def set_spin(self, turns: int) -> None:
+        """How long threads spin at barriers."""
+        self.job[_SPIN] = turns
+
+    def set_profile(self, table: Array | None) -> None:
+        """Where times are added: int64 [threads, rows, 2] nanoseconds of work and waiting."""
+        self.job[_PROFILE] = 0 if table is None else address_of(table)
+
+
+def _of_caller(sized: Sized, buffers: Sequence[Any]) -> Array:
+    places = [buffers[k].place in CALLER_PLACES for k in sized.which]
+    return np.array(places, np.bool_)
