@@ -24,7 +24,7 @@ class Console:
     quiet: bool = False
     verbose: bool = False
 
-    def result(self, kind: str, text: str, **fields: Any) -> None:
+    def result(self, kind: str, text: str, /, **fields: Any) -> None:
         """A result: `text` for people, or an object of this kind with the fields."""
         if self.json:
             text = json.dumps({"version": JSON_VERSION, "kind": kind, **_plain(fields)})

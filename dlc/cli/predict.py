@@ -1,0 +1,71 @@
+"""`dlc predict`: the results of a model for data in files."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from dlc.cli.console import Console
+from dlc.cli.options import common, interpreted, pairs, threads
+
+
+@click.command()
+@click.argument("artifact")
+@click.argument("inputs", nargs=-1, required=True)
+@click.option("-o", "--output", metavar="OUT", help="Where to write: .npy, .npz or .csv.")
+@click.option("--model", metavar="NAME", help="The model, where there are several.")
+@click.option(
+    "--input", "names", multiple=True, metavar="INPUT=COLUMN",
+    help="What an input is called in the file; several csv columns with commas.",
+)  # fmt: skip
+@click.option("--seed", type=int, help="For a model that draws random numbers.")
+@threads
+@interpreted
+@common
+@click.pass_obj
+def command(
+    console: Console,
+    artifact: str,
+    inputs: tuple[str, ...],
+    output: str | None,
+    model: str | None,
+    names: tuple[str, ...],
+    seed: int | None,
+    threads: int | None,
+    interpret: bool,
+) -> None:
+    """Runs ARTIFACT (a .dlm file or a run's folder) on INPUTS.
+
+    INPUTS is a file of arrays (.npy, .npz), a table (.csv), or pictures of one size (.png, .jpg),
+    which become one batch. Without -o a line of numbers is printed for each row.
+    """
+    import dlc
+    from dlc.cli.files import feeds_of, rows_of, write_results
+    from dlc.runtime.module import Outputs
+
+    net = dlc.load(artifact, interpret=interpret, threads=threads)
+    chosen = net.only(model)
+    feeds: dict[str, object] = dict(feeds_of(chosen.inputs, inputs, _columns(names)))
+    if seed is not None:
+        feeds["seed"] = seed
+    result = chosen(**feeds)
+    results = result.named() if isinstance(result, Outputs) else {chosen.outputs[0].name: result}
+    if output is not None:
+        write_results(output, results)
+        shapes = {name: array.shape for name, array in results.items()}
+        console.result("written", output, path=output, shapes=shapes)
+        return
+    for number, row in enumerate(rows_of(results)):
+        shown = " ".join(_shown(value) for value in row.values())
+        console.result("row", shown, row=number, results=row)
+
+
+def _columns(texts: tuple[str, ...]) -> dict[str, tuple[str, ...]]:
+    return {name: tuple(text.split(",")) for name, text in pairs(texts, "--input").items()}
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, list):
+        return " ".join(map(_shown, value))
+    return f"{value:.6g}" if isinstance(value, float) else str(value)
