@@ -36,17 +36,17 @@ def read_images(
     if not HAVE_PILLOW:
         raise fail(PillowMissing(str(path)))
     classes, files = _members(path)
-    channel, mode = _channel(type, rows)
+    channel, mode = channel_of(type, rows)
     members = tuple(f"{classes[c]}/{f.name}" for c, f in files)
-    first = _decode(files[0][1], mode)
+    first = decode(files[0][1], mode)
     check_memory(path, first.size * len(files))
     pictures = np.empty((len(files), *first.shape), np.uint8)
     for i, (_, file) in enumerate(files):
-        picture = _decode(file, mode)
+        picture = decode(file, mode)
         if picture.shape != first.shape:
             raise fail(ImageMismatch(str(file), _size(picture), _size(first)))
         pictures[i] = picture
-    columns = {image: Column(image, _laid_out(pictures, channel), str(path), members=members)}
+    columns = {image: Column(image, laid_out(pictures, channel), str(path), members=members)}
     if label is not None:
         numbers = np.array([c for c, _ in files], np.int32)
         columns[label] = Column(label, numbers, str(path), classes=classes, members=members)
@@ -68,7 +68,7 @@ def _members(path: Path) -> tuple[tuple[str, ...], list[tuple[int, Path]]]:
     return tuple(f.name for f in folders), files
 
 
-def _channel(type: TensorType, rows: str) -> tuple[int | None, str]:
+def channel_of(type: TensorType, rows: str) -> tuple[int | None, str]:
     """The place of the colours among the axes of one picture, None without, and Pillow's mode.
 
     Of three axes the one called `C` is that of the colours, else the one of size 1, 3 or 4.
@@ -82,7 +82,11 @@ def _channel(type: TensorType, rows: str) -> tuple[int | None, str]:
     return place, MODES.get(dims[place][1] or 3, "RGB")
 
 
-def _decode(file: Path, mode: str) -> Array:
+def decode(file: Path, mode: str) -> Array:
+    """One picture as u8, rows first, colours last where the mode has several.
+
+    Raises DlcError (E0703, E0704).
+    """
     try:
         with PIL.Image.open(file) as picture:
             check_memory(file, picture.width * picture.height * 4)
@@ -93,7 +97,8 @@ def _decode(file: Path, mode: str) -> Array:
         raise fail(FileDamaged(str(file), "image", reason(error))) from error
 
 
-def _laid_out(pictures: Array, channel: int | None) -> Array:
+def laid_out(pictures: Array, channel: int | None) -> Array:
+    """A batch of pictures with its colours at the place among the axes of one picture."""
     if channel is None:
         return pictures
     if pictures.ndim == 3:
