@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from dlc.graph import Graph
     from dlc.runtime.executable import Executable
     from dlc.runtime.module import Module
-    from dlc.runtime.threads import set_threads
+    from dlc.runtime.pool import set_threads
     from dlc.semantics import check_file as check
 
 __version__ = "0.1.0"
@@ -30,7 +30,7 @@ _LAZY = {
     "Module": ("dlc.runtime.module", "Module"),
     "check": ("dlc.semantics", "check_file"),
     "compile": ("dlc.api", "compile"),
-    "set_threads": ("dlc.runtime.threads", "set_threads"),
+    "set_threads": ("dlc.runtime.pool", "set_threads"),
 }
 
 

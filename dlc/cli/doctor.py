@@ -49,7 +49,7 @@ def _versions() -> Iterator[Finding]:
 
 def _machine() -> Iterator[Finding]:
     from dlc.codegen.machine import host
-    from dlc.runtime.threads import default_threads
+    from dlc.runtime.pool import default_threads
 
     known = platform.system() == "Linux" and platform.machine() in ("x86_64", "aarch64")
     yield "system", f"{platform.system()} {platform.machine()}", known

@@ -64,7 +64,7 @@ def write_results(path: str, results: Mapping[str, Array]) -> None:
         case ".npz":
             np.savez(stream, **dict(results))  # type: ignore[arg-type]
         case ".npy" if len(results) == 1:
-            np.save(stream, *results.values(), allow_pickle=False)
+            np.save(stream, next(iter(results.values())), allow_pickle=False)
         case ".csv":
             stream.write(_csv(results).encode())
         case ".npy":
