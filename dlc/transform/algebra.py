@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from dlc.graph import FLOATS, DType, Node
+from dlc.graph import FLOATS, INTEGERS, DType, Node
 from dlc.ops.build import const, make
 from dlc.ops.op import REGISTRY
 from dlc.transform.rewrites import Rewrite, is_power_of_two, number, row, same
@@ -52,8 +52,12 @@ def _inverse(node: Node, x: Node, y: Node) -> Node | None:
 def _cast_of_cast(node: Node, x: Node) -> Node | None:
     if x.op != "cast":
         return None
-    inner = x.args[0].type.dtype
-    return make("cast", x.args, node.attrs) if x.type.dtype in WIDER[inner] else None
+    inner, middle, outer = x.args[0].type.dtype, x.type.dtype, node.type.dtype
+    # An integer wraps on its way to a narrower one, and saturates on its way by a float.
+    wraps = middle in FLOATS and outer in INTEGERS and outer not in {inner, *WIDER[inner]}
+    if middle not in WIDER[inner] or (wraps and inner not in FLOATS):
+        return None
+    return make("cast", x.args, node.attrs)
 
 
 def _clip_by_infinity(node: Node, x: Node, y: Node) -> Node | None:
