@@ -20,7 +20,8 @@ from platformdirs import user_cache_dir
 DEFAULT_MEBIBYTES = 1024
 CHECKSUM_BYTES = 32
 PUTS_PER_SWEEP = 64
-"""One in so many writes looks at the size of the whole cache."""
+"""One in so many writes, drawn by chance, looks at the size of the whole cache."""
+_DICE = random.Random()
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +59,7 @@ def put(kind: str, key: str, data: bytes) -> None:
         _write(path, hashlib.sha256(data).digest() + data)
     except OSError:
         return
-    if random.randrange(PUTS_PER_SWEEP) == 0:
+    if _DICE.randrange(PUTS_PER_SWEEP) == 0:
         sweep()
 
 
