@@ -142,13 +142,10 @@ class Access:
         return value
 
     def uniform(self, node: Node, env: Env, tests: Tests) -> Expr:
-        """A draw, numbered with the run-time axes outermost, then in the written order."""
-        dims = node.type.dims
-        ordered = [d for d in dims if d[1].constant is None]
-        ordered += [d for d in dims if d[1].constant is not None]
+        """A draw; its elements are numbered in the order that the op says."""
         element = Affine()
-        for axis, size in ordered:
-            element = element * size + env[axis]
+        for axis in node.attrs["order"]:
+            element = element * node.type.size(axis) + env[axis]
         args = tuple(self.pull(a, {}, ()) for a in node.args)
         value = (node.attrs["place"], node.attrs["word"])
         dtype = node.type.dtype

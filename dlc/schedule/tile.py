@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from dlc.graph import Size
 from dlc.schedule.facts import estimate, volume
 from dlc.schedule.index import Affine, Iter
-from dlc.schedule.kernel import Expr, Kernel, Nest
+from dlc.schedule.kernel import Buffer, Expr, Kernel, Nest, Store
 
 LATENCY = 4
 """Cycles of a fused multiply-add; so many must be in flight in each unit."""
@@ -35,6 +35,7 @@ class Target:
 class Access:
     """One load or store: its offset, the nest it stands in, and whether it stores."""
 
+    buffer: Buffer
     offset: Affine
     nest: Nest
     store: bool
@@ -65,12 +66,11 @@ def accesses(kernel: Kernel) -> Iterator[Access]:
     for nest in kernel.nests:
         seen: set[int] = set()
         for statement in [*nest.body, *nest.after]:
-            offset = getattr(statement, "offset", None)
-            if offset is not None:
-                yield Access(offset, nest, True)
+            if isinstance(statement, Store):
+                yield Access(statement.buffer, statement.offset, nest, True)
             for expr in walk(statement.expr, seen):
-                if expr.op == "load":
-                    yield Access(expr.offset, nest, False)
+                if expr.op == "load" and expr.buffer is not None:
+                    yield Access(expr.buffer, expr.offset, nest, False)
 
 
 def walk(expr: Expr, seen: set[int]) -> Iterator[Expr]:
@@ -105,6 +105,8 @@ def _best_lane(kernel: Kernel, target: Target) -> Iter | None:
     scattered = any(m.op == "scatter" and m.attrs["over"] for m in kernel.members)
     loops = [i for n in kernel.nests for i in [*n.free, *n.reduced]]
     candidates = list(dict.fromkeys(kernel.outer if scattered else [*kernel.outer, *loops]))
+    added = [s.offset for n in kernel.nests for s in n.body if isinstance(s, Store) and s.add]
+    candidates = [i for i in candidates if all(o.regular(i) for o in added)]
     if not candidates:
         return None
     every = list(accesses(kernel))

@@ -1,0 +1,247 @@
+"""A graph as a plan and the texts of its kernels: what is compiled and what is run."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+import numpy as np
+
+from dlc.codegen.compile import compile_all, kernel_key
+from dlc.codegen.machine import Machine
+from dlc.codegen.printer import Printed, describe, print_kernel
+from dlc.graph import Graph, Size
+from dlc.ops import NUMPY_DTYPES
+from dlc.schedule.kernel import Buffer, Kernel, Store
+from dlc.schedule.plan import Argument, BufferRef, Plan, PlanPort, Row
+from dlc.schedule.plan import Buffer as PlanBuffer
+from dlc.schedule.schedule import Schedule, schedule
+from dlc.schedule.tile import Target, accesses
+
+UPDATE = "update:"
+"""The prefix of outputs that are the next values of inputs."""
+COPY_ELEMENTS = 4096
+"""Elements that one unit of a copy moves."""
+
+
+@dataclass(frozen=True, slots=True)
+class Generated:
+    """A plan, and by kernel key the readable text and the text that is compiled."""
+
+    plan: Plan
+    readable: dict[str, str]
+    texts: dict[str, str]
+    machine: Machine
+
+    def compile(self, workers: int = 2) -> dict[str, bytes]:
+        """The native object of every kernel by key, from the cache where it has them."""
+        return compile_all(self.texts, self.machine, workers=workers)
+
+
+@dataclass(slots=True)
+class _Step:
+    """One row before its buffers are numbered."""
+
+    text: str
+    arguments: list[Buffer | Size]
+    units: Size
+    label: str
+    spans: tuple[tuple[str, int], ...]
+    reads: set[Buffer]
+    writes: set[Buffer]
+
+
+def generate(graph: Graph, machine: Machine) -> Generated:
+    """The plan of a lowered graph for a machine."""
+    plan = schedule(graph, Target(machine.lanes, machine.registers))
+    steps = [_step(k, print_kernel(k, machine.lanes)) for k in plan.kernels]
+    steps += _updates(plan, steps, machine)
+    keys = {s.text: kernel_key(canonical(s.text), machine) for s in steps}
+    readable = {keys[s.text]: s.text for s in steps}
+    texts = {key: canonical(text) for key, text in readable.items()}
+    return Generated(_plan(plan, steps, keys, machine), readable, texts, machine)
+
+
+def canonical(text: str) -> str:
+    """A kernel's text with its names numbered, so that equal kernels of any models are one."""
+    names: dict[str, str] = {}
+
+    def number(match: re.Match[str]) -> str:
+        return names.setdefault(match.group(), f"x{len(names)}")
+
+    return re.sub(r"\b(?:p\d+_\w+|i_\w+)\b", number, re.sub(r"(?m)^\s*#.*\n", "", text))
+
+
+def _step(kernel: Kernel, printed: Printed) -> _Step:
+    writes = {
+        s.buffer for n in kernel.nests for s in [*n.body, *n.after] if isinstance(s, Store)
+    }
+    touched = {a for a in printed.arguments if isinstance(a, Buffer)}
+    label = ", ".join(dict.fromkeys(describe(m) for m in kernel.members))
+    spans = tuple(dict.fromkeys((s.source.path, s.line) for s in printed.spans))
+    arguments = list(printed.arguments)
+    return _Step(printed.text, arguments, printed.units, label, spans, touched, touched & writes)
+
+
+# ---- updates ----
+def _updates(plan: Schedule, steps: list[_Step], machine: Machine) -> list[_Step]:
+    """Next values go straight over the old ones where no one reads those any more; else by a copy."""
+    copies = []
+    inputs = {n.attrs["name"]: n for n in plan.graph.inputs}
+    for name, node in plan.graph.outputs.items():
+        if not name.startswith(UPDATE):
+            continue
+        new, old = plan.buffers[node], plan.buffers[inputs[name.removeprefix(UPDATE)]]
+        if _in_place(plan, steps, new, old):
+            for step in steps:
+                step.arguments = [old if a is new else a for a in step.arguments]
+                step.reads = {old if b is new else b for b in step.reads}
+                step.writes = {old if b is new else b for b in step.writes}
+        else:
+            new.place, new.port = "arena", ""
+            copies.append(_copy(new, old, machine))
+    return copies
+
+
+def _in_place(plan: Schedule, steps: list[_Step], new: Buffer, old: Buffer) -> bool:
+    writer = next(i for i, s in enumerate(steps) if new in s.writes)
+    if any(old in s.reads for s in steps[writer + 1 :]):
+        return False
+    kernel = plan.kernels[writer]
+    stores = [
+        (nest, s)
+        for nest in kernel.nests
+        for s in [*nest.body, *nest.after]
+        if isinstance(s, Store) and s.buffer is new
+    ]
+    if len(stores) != 1 or stores[0][1].add:
+        return False
+    nest, store = stores[0]
+    order = kernel.nests.index(nest)
+    for access in accesses(kernel):
+        if access.store or access.buffer is not old:
+            continue
+        if access.offset != store.offset or kernel.nests.index(access.nest) > order:
+            return False
+        if access.nest is not nest and set(store.offset.iters) & {*nest.free, *nest.reduced}:
+            return False
+    return True
+
+
+def _copy(new: Buffer, old: Buffer, machine: Machine) -> _Step:
+    """`old[:] = new`, both in logical order without padding."""
+    lanes, dtype = machine.lanes, old.dtype
+    text = f"""# copy of a next value
+def kernel(lo, hi, args):
+    p0_new = argument(args, 0)
+    p1_old = argument(args, 1)
+    n2 = argument(args, 2)
+    for unit in range(lo, hi):
+        start = unit * {COPY_ELEMENTS}
+        for i in range(start, imin(start + {COPY_ELEMENTS}, n2), {lanes}):
+            m = below(n2 - i)
+            store_masked_{dtype}(p1_old, i, load_masked_{dtype}(p0_new, i, m), m)
+"""
+    units = (old.elements + (COPY_ELEMENTS - 1)) // COPY_ELEMENTS
+    arguments: list[Buffer | Size] = [new, old, old.elements]
+    return _Step(text, arguments, units, f"copy of {old.port}", (), {new, old}, {old})
+
+
+# ---- the plan ----
+def _plan(plan: Schedule, steps: list[_Step], keys: dict[str, str], machine: Machine) -> Plan:
+    graph = plan.graph
+    groups = _groups(steps)
+    used = dict.fromkeys(a for s in steps for a in s.arguments if isinstance(a, Buffer))
+    place = {b: i for i, b in enumerate(used)}
+    life: dict[Buffer, tuple[int, int]] = {}
+    for step, number in zip(steps, groups, strict=True):
+        for buffer in step.reads:
+            first, _ = life.get(buffer, (number, number))
+            life[buffer] = (first, number)
+    kernels = list(dict.fromkeys(keys[s.text] for s in steps))
+    rows = tuple(
+        Row(
+            kernels.index(keys[s.text]),
+            tuple(_argument(a, place) for a in s.arguments),
+            s.units,
+            i + 1 == len(steps) or groups[i + 1] != groups[i],
+            s.label,
+            s.spans,
+        )
+        for i, s in enumerate(steps)
+    )
+    return Plan(
+        _symbols(graph),
+        tuple(PlanPort(n.attrs["name"], n.attrs["role"], n.type.dtype, n.type.dims) for n in graph.inputs),
+        tuple(
+            PlanPort(name, "data", n.type.dtype, n.type.dims)
+            for name, n in graph.outputs.items()
+            if not name.startswith(UPDATE)
+        ),
+        tuple(_plan_buffer(b, life[b], machine) for b in used),
+        tuple(kernels),
+        rows,
+        graph.checks,
+    )
+
+
+def _argument(argument: Buffer | Size, place: dict[Buffer, int]) -> Argument:
+    return BufferRef(place[argument]) if isinstance(argument, Buffer) else argument
+
+
+def _symbols(graph: Graph) -> tuple[str, ...]:
+    found = set(graph.symbols)
+    for node in graph.nodes:
+        for value in node.attrs.values():
+            found |= _size_symbols(value)
+    return tuple(sorted(found))
+
+
+def _size_symbols(value: object) -> frozenset[str]:
+    if isinstance(value, Size):
+        return value.symbols
+    if isinstance(value, tuple):
+        return frozenset[str]().union(*(_size_symbols(v) for v in value))
+    return frozenset()
+
+
+def _groups(steps: list[_Step]) -> list[int]:
+    """Rows that touch nothing another of them writes run without a barrier between them."""
+    numbers, number = [], 0
+    reads: set[Buffer] = set()
+    writes: set[Buffer] = set()
+    for step in steps:
+        if step.reads & writes or step.writes & reads:
+            number, reads, writes = number + 1, set(), set()
+        reads |= step.reads
+        writes |= step.writes
+        numbers.append(number)
+    return numbers
+
+
+def _plan_buffer(buffer: Buffer, life: tuple[int, int], machine: Machine) -> PlanBuffer:
+    elements = buffer.elements
+    if buffer.place == "arena":
+        elements = elements + machine.lanes
+    data = b""
+    if buffer.place == "constant":
+        data = _table(np.asarray(buffer.table), buffer)
+    return PlanBuffer(
+        buffer.name,
+        buffer.dtype,
+        elements,
+        buffer.place,
+        buffer.port,
+        *life,
+        zeroed=bool(buffer.halo),
+        data=data,
+    )
+
+
+def _table(values: np.ndarray, buffer: Buffer) -> bytes:  # type: ignore[type-arg]
+    if buffer.dtype == "bf16":
+        return (values.astype(np.float32).view(np.uint32) >> 16).astype(np.uint16).tobytes()
+    return np.ascontiguousarray(values, NUMPY_DTYPES[buffer.dtype]).tobytes()
+
+
+__all__ = ["Generated", "canonical", "generate"]
