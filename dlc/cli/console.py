@@ -16,6 +16,10 @@ JSON_VERSION = 1
 """Of the objects that `--json` prints; a later one may have fields more, never fewer."""
 
 
+class PipeClosed(BaseException):
+    """Who read the results wants no more; no mistake, and nothing that click should see."""
+
+
 @dataclass(slots=True)
 class Console:
     """Where one invocation writes, as its options say."""
@@ -29,7 +33,10 @@ class Console:
         if self.json:
             text = json.dumps({"version": JSON_VERSION, "kind": kind, **_plain(fields)})
         if text or self.json:
-            print(text, flush=True)
+            try:
+                print(text, flush=True)
+            except BrokenPipeError as error:
+                raise PipeClosed from error
 
     def note(self, text: str) -> None:
         """Progress or a remark, to stderr; nothing when quiet."""

@@ -13,7 +13,7 @@ from typing import Any
 import click
 
 import dlc
-from dlc.cli.console import Console
+from dlc.cli.console import Console, PipeClosed
 from dlc.cli.options import common
 from dlc.diagnostics import DlcError
 
@@ -99,7 +99,7 @@ def run(arguments: Sequence[str]) -> int:
     except DlcError as error:
         console.diagnose(error.diagnostics)
         return error.exit_code
-    except BrokenPipeError:
+    except (BrokenPipeError, PipeClosed):
         _close_stdout()
         return PIPE
     except KeyboardInterrupt:
