@@ -9,7 +9,7 @@ import numpy as np
 from dlc.graph import INTEGERS, Axis, Node, Size, TensorType
 from dlc.ops import build as b
 from dlc.ops.arrays import permuted, shape_of, stored, working
-from dlc.ops.op import ZERO, Array, Attrs, Backward, Op, Sample, TypeRuleError
+from dlc.ops.op import NO_GRADIENT, Array, Attrs, Backward, Op, Sample, TypeRuleError
 from dlc.ops.rules import ANY, NUMBERS, count, distinct, meet, one_dtype, size_of, tensor, union
 from dlc.ops.samples import K, N, P, S, T, floats, whole
 
@@ -209,7 +209,7 @@ argsort = Op(
     kind="sort",
     type=_argsort_type,
     meaning=_argsort,
-    gradient=ZERO,
+    gradient=NO_GRADIENT,
     code=None,
     samples=(
         Sample((floats(N=5, K=7),), {"over": (K,)}),
