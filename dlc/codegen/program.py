@@ -67,7 +67,7 @@ def canonical(text: str) -> str:
     names: dict[str, str] = {}
 
     def number(match: re.Match[str]) -> str:
-        return names.setdefault(match.group(), f"x{len(names)}")
+        return names.setdefault(match.group(), f"name{len(names)}")
 
     return re.sub(r"\b(?:p\d+_\w+|i_\w+)\b", number, re.sub(r"(?m)^\s*#.*\n", "", text))
 
