@@ -1,37 +1,16 @@
-"""Mistakes in the text of a file: characters, layout, and what the grammar does not take."""
+"""Mistakes of syntax: what the grammar does not take, and how the language says it."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-from dlc.diagnostics.diagnostic import Diagnostic, Label
+from dlc.diagnostics.diagnostic import Label
 from dlc.diagnostics.span import Span
+from dlc.diagnostics.text import SyntaxMistake, either
 
 
 @dataclass(frozen=True, slots=True)
-class Placed(Diagnostic):
-    """A mistake at one place."""
-
-    at: Span
-
-    @property
-    def remark(self) -> str:
-        """The words under the place."""
-        return ""
-
-    @property
-    def labels(self) -> tuple[Label, ...]:
-        """The one place."""
-        return (Label(self.at, self.remark),)
-
-
-def either(words: tuple[str, ...]) -> str:
-    """`a, b or c`."""
-    return " or ".join(part for part in (", ".join(words[:-1]), words[-1]) if part)
-
-
-@dataclass(frozen=True, slots=True)
-class UnexpectedToken(Placed):
+class UnexpectedToken(SyntaxMistake):
     """The text stops making sense at this place.
 
     No statement or expression of the language continues with what stands here. The message says
@@ -62,204 +41,7 @@ class UnexpectedToken(Placed):
 
 
 @dataclass(frozen=True, slots=True)
-class BadCharacter(Placed):
-    """A character that has no meaning in a `.dl` file.
-
-    Names are made of the letters a to z and A to Z, digits and `_`. Other characters belong in
-    comments and strings. Look-alikes (a long dash, curly quotes, a no-break space) often come
-    from text copied out of a document: type them again.
-    """
-
-    code = "E0002"
-    example = "axis N\nbeta = 3 × 2\n"
-    name: str
-    fix: str | None = None
-
-    @property
-    def message(self) -> str:
-        """The character by its name."""
-        return f"the character {self.name} has no meaning here"
-
-    @property
-    def help(self) -> str | None:
-        """What to type instead."""
-        return self.fix or "outside comments and strings, names use only a-z, A-Z, 0-9 and `_`"
-
-
-@dataclass(frozen=True, slots=True)
-class UnclosedBracket(Placed):
-    """A bracket that is never closed.
-
-    Inside brackets the ends of lines do not count, so everything after an open bracket belongs
-    to it. Close it where the expression ends.
-    """
-
-    code = "E0003"
-    example = "axis N\nx = (1 + 2\n"
-    closer: str
-
-    @property
-    def message(self) -> str:
-        """Which bracket."""
-        return f"`{self.at.text}` is never closed"
-
-    @property
-    def remark(self) -> str:
-        """The missing partner."""
-        return f"needs a `{self.closer}`"
-
-    @property
-    def help(self) -> str | None:
-        """Where to close."""
-        return f"add `{self.closer}` where the expression ends"
-
-
-@dataclass(frozen=True, slots=True)
-class MismatchedBracket(Placed):
-    """A closing bracket that closes nothing, or not the bracket that is open.
-
-    Brackets close in the reverse order of their opening: `f(x[T=0])`, not `f(x[T=0)]`.
-    """
-
-    code = "E0004"
-    example = "x = (1 + 2]\n"
-    opener: Span | None
-
-    @property
-    def message(self) -> str:
-        """What does not fit."""
-        if self.opener is None:
-            return f"`{self.at.text}` closes nothing"
-        return f"`{self.at.text}` does not close `{self.opener.text}`"
-
-    @property
-    def labels(self) -> tuple[Label, ...]:
-        """The closer and the open bracket."""
-        here = Label(self.at, "no bracket is open here" if self.opener is None else "closed here")
-        return (here,) if self.opener is None else (here, Label(self.opener, "opened here"))
-
-    @property
-    def help(self) -> str | None:
-        """The fix."""
-        return "remove it, or add the bracket that it should close" if self.opener is None else None
-
-
-@dataclass(frozen=True, slots=True)
-class UnclosedString(Placed):
-    """A string without its closing quotes.
-
-    A string ends on the line it starts on, with the same `"`. Text over several lines stands
-    in triple quotes, three at the start and three at the end.
-    """
-
-    code = "E0005"
-    example = 'train fit:\n    data = npz("digits.npz)\n'
-    quotes: str
-
-    @property
-    def message(self) -> str:
-        """The mistake."""
-        return "this string is never closed"
-
-    @property
-    def remark(self) -> str:
-        """What is missing."""
-        return f"needs a closing {self.quotes}"
-
-
-@dataclass(frozen=True, slots=True)
-class BadNumber(Placed):
-    """A number that is not written as numbers are.
-
-    Numbers are `3`, `1_000`, `0.5`, `1e-3`: decimal digits, single underscores between digits,
-    one point, an exponent. A number needs a digit before the point.
-    """
-
-    code = "E0006"
-    example = "hyper lr: float = .1\n"
-    fix: str
-
-    @property
-    def message(self) -> str:
-        """The mistake."""
-        return f"`{self.at.text}` is not a number"
-
-    @property
-    def help(self) -> str | None:
-        """How to write it."""
-        return self.fix
-
-
-@dataclass(frozen=True, slots=True)
-class BadEscape(Placed):
-    r"""An escape that strings do not have.
-
-    In a string `\\` stands for a backslash, `\"` for a quote, `\n` for a new line and `\t` for
-    a tab. Write `\\` for a backslash as such; file names use `/`.
-    """
-
-    code = "E0007"
-    example = 'NAME = "a\\qb"\n'
-
-    @property
-    def message(self) -> str:
-        """The escape."""
-        return f"strings have no escape `{self.at.text}`"
-
-    @property
-    def help(self) -> str | None:
-        """The escapes there are."""
-        return r"the escapes are \\ \" \n \t; write \\ for a backslash"
-
-
-@dataclass(frozen=True, slots=True)
-class TabsAndSpaces(Placed):
-    """Tabs and spaces mixed in the indentation of a file.
-
-    How far a tab reaches depends on the editor, so lines that look aligned may not be. Indent
-    with spaces only; `dlc fmt` writes four for each level.
-    """
-
-    code = "E0008"
-    example = "def f(x):\n    y = x\n\treturn y\n"
-
-    @property
-    def message(self) -> str:
-        """The mistake."""
-        return "the indentation mixes tabs and spaces"
-
-    @property
-    def help(self) -> str | None:
-        """The fix."""
-        return "indent with four spaces for each level"
-
-
-@dataclass(frozen=True, slots=True)
-class UnindentMismatch(Placed):
-    """A line that is indented less than the block before, but as far as no block around it.
-
-    A block ends with the first line that is indented less, and that line must stand exactly
-    below the first lines of a block around it.
-    """
-
-    code = "E0009"
-    example = "def f(x):\n        y = x\n    return y\n"
-    widths: tuple[int, ...]
-
-    @property
-    def message(self) -> str:
-        """The mistake."""
-        return "this line is indented as far as no block around it"
-
-    @property
-    def help(self) -> str | None:
-        """The columns that would fit."""
-        choices = either(tuple(str(width) for width in self.widths))
-        return f"the blocks that are open here are indented by {choices}"
-
-
-@dataclass(frozen=True, slots=True)
-class UnexpectedIndent(Placed):
+class UnexpectedIndent(SyntaxMistake):
     """A line that is indented further than the line before, which opens no block.
 
     Only lines that end with `:` are followed by an indented block. To continue an expression
@@ -281,7 +63,7 @@ class UnexpectedIndent(Placed):
 
 
 @dataclass(frozen=True, slots=True)
-class MissingBlock(Placed):
+class MissingBlock(SyntaxMistake):
     """A line that ends with `:` without an indented block below.
 
     What belongs to a `def`, `layer`, `model`, `train`, `step`, `if`, `for` or `scan` stands below
@@ -309,7 +91,7 @@ class MissingBlock(Placed):
 
 
 @dataclass(frozen=True, slots=True)
-class MissingColon(Placed):
+class MissingColon(SyntaxMistake):
     """The first line of a block without its `:`.
 
     The lines that open a block (`def`, `layer`, `model`, `train`, `step`, `optimizer`, `if`,
@@ -332,7 +114,7 @@ class MissingColon(Placed):
 
 
 @dataclass(frozen=True, slots=True)
-class BlockOnLine(Placed):
+class BlockOnLine(SyntaxMistake):
     """A block on the line that opens it.
 
     A block stands on its own lines, indented, even when it is one statement long.
@@ -353,7 +135,7 @@ class BlockOnLine(Placed):
 
 
 @dataclass(frozen=True, slots=True)
-class ForeignOperator(Placed):
+class ForeignOperator(SyntaxMistake):
     """An operator or sign of another programming language.
 
     The operators are `+ - * / // % **`, the comparisons `== != < <= > >=`, the words `and`, `or`,
@@ -377,7 +159,7 @@ class ForeignOperator(Placed):
 
 
 @dataclass(frozen=True, slots=True)
-class ForeignStatement(Placed):
+class ForeignStatement(SyntaxMistake):
     """A statement of another programming language.
 
     A body holds assignments, `return`, `if`, `for` over a list known while compiling, `scan` over
@@ -402,7 +184,7 @@ class ForeignStatement(Placed):
 
 
 @dataclass(frozen=True, slots=True)
-class ForeignExpression(Placed):
+class ForeignExpression(SyntaxMistake):
     """A form of expression of another programming language.
 
     A choice between values is `where(condition, a, b)`; a choice known while compiling is an
@@ -427,7 +209,7 @@ class ForeignExpression(Placed):
 
 
 @dataclass(frozen=True, slots=True)
-class ForeignName(Placed):
+class ForeignName(SyntaxMistake):
     """A constant of another programming language.
 
     The constants are `true`, `false`, `inf` and `pi`. There is no empty value: give a parameter
@@ -450,7 +232,7 @@ class ForeignName(Placed):
 
 
 @dataclass(frozen=True, slots=True)
-class ChainedComparison(Placed):
+class ChainedComparison(SyntaxMistake):
     """Two comparisons in a row.
 
     `a < b < c` is not read as in Python. Write both and join them: `a < b and b < c`.
@@ -477,7 +259,7 @@ class ChainedComparison(Placed):
 
 
 @dataclass(frozen=True, slots=True)
-class AssignmentInExpression(Placed):
+class AssignmentInExpression(SyntaxMistake):
     """A single `=` inside an expression.
 
     `=` names a value or an argument; equality is `==`. Conditions have no assignments.
@@ -498,7 +280,7 @@ class AssignmentInExpression(Placed):
 
 
 @dataclass(frozen=True, slots=True)
-class ChainedAssignment(Placed):
+class ChainedAssignment(SyntaxMistake):
     """Two assignments in one statement: `x = y = 0`.
 
     Each statement names one value; write one line for each name.
@@ -519,7 +301,7 @@ class ChainedAssignment(Placed):
 
 
 @dataclass(frozen=True, slots=True)
-class ExpressionStatement(Placed):
+class ExpressionStatement(SyntaxMistake):
     """An expression that stands alone as a statement.
 
     Nothing happens in an expression but its value, so a value that is not named, returned,
@@ -542,7 +324,7 @@ class ExpressionStatement(Placed):
 
 
 @dataclass(frozen=True, slots=True)
-class AssignmentTarget(Placed):
+class AssignmentTarget(SyntaxMistake):
     """An assignment to something that is not a name.
 
     Values do not change, so there are no assignments to parts: `x[T=0] = 1` and `net.weight = w`
@@ -564,7 +346,7 @@ class AssignmentTarget(Placed):
 
 
 @dataclass(frozen=True, slots=True)
-class LineEndsEarly(Placed):
+class LineEndsEarly(SyntaxMistake):
     """A line that ends in the middle of an expression or declaration.
 
     A statement ends with its line. To go on, put the expression in brackets, or start the next
@@ -595,7 +377,7 @@ class LineEndsEarly(Placed):
 
 
 @dataclass(frozen=True, slots=True)
-class Misplaced(Placed):
+class Misplaced(SyntaxMistake):
     """A declaration or statement in a place that does not take it.
 
     At the top of a file stand `axis`, `hyper`, `def`, `layer`, `model`, `optimizer`, `train`,
@@ -620,7 +402,7 @@ class Misplaced(Placed):
 
 
 @dataclass(frozen=True, slots=True)
-class ReservedName(Placed):
+class ReservedName(SyntaxMistake):
     """A word of the language used as the name of a value.
 
     `param state carry emit axis layer scan minimize metric return` and the words of control (`if`,
@@ -643,7 +425,7 @@ class ReservedName(Placed):
 
 
 @dataclass(frozen=True, slots=True)
-class MisplacedDocstring(Placed):
+class MisplacedDocstring(SyntaxMistake):
     """A string that stands alone, but not first.
 
     A string in triple quotes that is the first thing in a file or a block is its documentation.
@@ -665,7 +447,7 @@ class MisplacedDocstring(Placed):
 
 
 @dataclass(frozen=True, slots=True)
-class TypedAssignment(Placed):
+class TypedAssignment(SyntaxMistake):
     """A type written on an assignment.
 
     The types of values in a body are computed, not declared; parameters, `param`, `state` and
@@ -684,107 +466,3 @@ class TypedAssignment(Placed):
     def help(self) -> str | None:
         """The fix."""
         return "leave the type out: `y = ...`"
-
-
-@dataclass(frozen=True, slots=True)
-class FileUnreadable(Diagnostic):
-    """A file that cannot be read.
-
-    It does not exist, is a directory, or may not be read. Paths are looked up from the current
-    directory, imported files beside the file that imports them.
-    """
-
-    code = "E0028"
-    path: str
-    reason: str
-
-    @property
-    def message(self) -> str:
-        """The file and the reason."""
-        return f"cannot read {self.path}: {self.reason}"
-
-
-@dataclass(frozen=True, slots=True)
-class FileNotText(Diagnostic):
-    """A file that is not UTF-8 text.
-
-    A `.dl` file is text in UTF-8. The file may be in another encoding (save it as UTF-8), or may
-    be no `.dl` file at all.
-    """
-
-    code = "E0029"
-    path: str
-    line: int
-
-    @property
-    def message(self) -> str:
-        """The file and the line."""
-        return f"{self.path} is not UTF-8 text (line {self.line})"
-
-    @property
-    def help(self) -> str | None:
-        """The fix."""
-        return "save the file as UTF-8"
-
-
-@dataclass(frozen=True, slots=True)
-class NestedTooDeeply(Placed):
-    """Brackets, blocks or operators nested beyond the limit.
-
-    A file may nest 100 brackets, 50 blocks, and 200 operations in one expression. Name parts of
-    the expression, or move inner blocks into a `def` or `layer` of their own.
-    """
-
-    code = "E0601"
-    what: str
-    limit: int
-
-    @property
-    def message(self) -> str:
-        """The limit."""
-        return f"{self.what} are nested too deeply: more than {self.limit} levels"
-
-    @property
-    def help(self) -> str | None:
-        """The fix."""
-        return "name a part of it, or move a part into a `def` or `layer` of its own"
-
-
-@dataclass(frozen=True, slots=True)
-class FileTooLarge(Diagnostic):
-    """A file larger than 8 MB.
-
-    No program written by hand is that long. Data belongs in data files, which `npz(...)`,
-    `csv(...)` and the like read.
-    """
-
-    code = "E0602"
-    path: str
-    size: int
-    limit: int
-
-    @property
-    def message(self) -> str:
-        """The size and the limit."""
-        return f"{self.path} has {self.size} bytes; the limit is {self.limit}"
-
-
-@dataclass(frozen=True, slots=True)
-class NumberTooLarge(Placed):
-    """A number that no dtype holds.
-
-    Integers reach to 2**63 - 1, floats to about 1.8e308. Infinity is written `inf`.
-    """
-
-    code = "E0603"
-    example = "x = 1e999\n"
-
-    @property
-    def message(self) -> str:
-        """The mistake."""
-        return "this number is too large"
-
-    @property
-    def help(self) -> str | None:
-        """What to write."""
-        return "infinity is written `inf`"

@@ -6,6 +6,7 @@ from collections.abc import Collection
 
 from dlc.diagnostics import Diagnostic, Span
 from dlc.diagnostics import syntax as mistakes
+from dlc.diagnostics import text as texts
 from dlc.syntax.layout import INDENT, NL
 from dlc.syntax.lexer import NAME, NUMBER, STRING, Token
 
@@ -253,7 +254,7 @@ def _line_end(line: list[Token], at: int, accepted: Collection[str]) -> Diagnost
 def _unexpected(line: list[Token], at: int, expected: tuple[str, ...]) -> Diagnostic:
     token = line[at]
     if token.type == NL and expected:
-        return mistakes.LineEndsEarly(token.span, mistakes.either(expected))
+        return mistakes.LineEndsEarly(token.span, texts.either(expected))
     return mistakes.UnexpectedToken(token.span, _shown(token), expected, _fix(line, at, expected))
 
 

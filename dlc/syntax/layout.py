@@ -7,7 +7,7 @@ After:  `def f ( x ) : _NL _INDENT return x _NL _DEDENT`
 from __future__ import annotations
 
 from dlc.diagnostics import Diagnostic, Source, Span, fail
-from dlc.diagnostics import syntax as mistakes
+from dlc.diagnostics import text as texts
 from dlc.syntax.lexer import BAD, COMMENT, NAME, NEWLINE, Token
 
 NL, INDENT, DEDENT = "_NL", "_INDENT", "_DEDENT"
@@ -85,7 +85,7 @@ class _Layout:
 
     def report_unclosed(self) -> None:
         opener = self.brackets[-1][0]
-        self.spoil(mistakes.UnclosedBracket(opener.span, CLOSERS[opener.text]))
+        self.spoil(texts.UnclosedBracket(opener.span, CLOSERS[opener.text]))
         self.brackets.clear()
 
     def spoil(self, mistake: Diagnostic) -> None:
@@ -104,7 +104,7 @@ class _Layout:
         mistake = self.check_filling(token, lead)
         if width > self.indents[-1]:
             if len(self.indents) > MAX_BLOCKS:
-                raise fail(mistakes.NestedTooDeeply(token.span, "blocks", MAX_BLOCKS))
+                raise fail(texts.NestedTooDeeply(token.span, "blocks", MAX_BLOCKS))
             self.indents.append(width)
             self.add(INDENT, token.start)
         elif width < self.indents[-1]:
@@ -113,7 +113,7 @@ class _Layout:
                 self.indents.pop()
                 self.add(DEDENT, token.start)
             if width != self.indents[-1]:
-                mistake = mistakes.UnindentMismatch(token.span, open_before)
+                mistake = texts.UnindentMismatch(token.span, open_before)
         if mistake:
             self.out.append(Token(BAD, "", token.start, token.start, self.source, mistake))
 
@@ -126,21 +126,19 @@ class _Layout:
         if kinds == {self.filling}:
             return None
         self.filling = "mixed"
-        return mistakes.TabsAndSpaces(Span(self.source, token.start - len(lead), token.start))
+        return texts.TabsAndSpaces(Span(self.source, token.start - len(lead), token.start))
 
     def track(self, token: Token) -> None:
         """Open or close a bracket."""
         if token.text in CLOSERS:
             if len(self.brackets) >= MAX_BRACKETS:
-                raise fail(mistakes.NestedTooDeeply(token.span, "brackets", MAX_BRACKETS))
+                raise fail(texts.NestedTooDeeply(token.span, "brackets", MAX_BRACKETS))
             self.brackets.append((token, self.indents[-1]))
         elif token.text in CLOSERS.values():
             opener = self.brackets.pop()[0] if self.brackets else None
             if opener is None or CLOSERS[opener.text] != token.text:
                 token.type = BAD
-                token.mistake = mistakes.MismatchedBracket(
-                    token.span, opener.span if opener else None
-                )
+                token.mistake = texts.MismatchedBracket(token.span, opener.span if opener else None)
 
     def finish(self) -> None:
         if self.brackets:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from dlc.diagnostics import Diagnostic, Source, Span
 from dlc.diagnostics import syntax as mistakes
+from dlc.diagnostics import text as texts
 
 NAME, NUMBER, STRING = "NAME", "NUMBER", "STRING"
 OPERATOR, COMMENT, NEWLINE, BAD = "OPERATOR", "COMMENT", "NEWLINE", "BAD"
@@ -112,27 +113,27 @@ def _check(token: Token) -> None:
     match token.type:
         case "NUMBER":
             if not _fits(text):
-                _spoil(token, mistakes.NumberTooLarge(span))
+                _spoil(token, texts.NumberTooLarge(span))
         case "TAIL":
             fix = "numbers are written 3, 1_000, 0.5 or 1e-3, and names start with a letter"
-            _spoil(token, mistakes.BadNumber(span, fix))
+            _spoil(token, texts.BadNumber(span, fix))
         case "STRING":
             escape = None if text.startswith(TRIPLE) else _ESCAPE.search(_without_pairs(text))
             if escape:
                 place = Span(token.source, token.start + escape.start(), token.start + escape.end())
-                _spoil(token, mistakes.BadEscape(place))
+                _spoil(token, texts.BadEscape(place))
         case "UNCLOSED":
             quotes = TRIPLE if text.startswith(TRIPLE) else '"'
             width = len(quotes) if quotes == TRIPLE else len(text)
             place = Span(token.source, token.start, token.start + width)
-            _spoil(token, mistakes.UnclosedString(place, quotes))
+            _spoil(token, texts.UnclosedString(place, quotes))
         case "QUOTED":
             fix = f'strings have double quotes: "{text.strip(chr(39))}"'
             _spoil(token, mistakes.ForeignOperator(span, fix))
         case _:
             name = unicodedata.name(text, "")
             shown = f"U+{ord(text):04X}" + (f" ({name.lower()})" if name else "")
-            _spoil(token, mistakes.BadCharacter(span, shown, LOOKALIKES.get(text)))
+            _spoil(token, texts.BadCharacter(span, shown, LOOKALIKES.get(text)))
 
 
 def _without_pairs(text: str) -> str:
@@ -155,4 +156,4 @@ def _join_leading_points(tokens: list[Token]) -> None:
             if not after_value:
                 place = Span(point.source, point.start, number.end)
                 fix = f"write 0{point.text}{number.text}"
-                _spoil(point, mistakes.BadNumber(place, fix))
+                _spoil(point, texts.BadNumber(place, fix))

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from dlc.diagnostics import Diagnostic, DlcError, Source, Span
 from dlc.diagnostics import syntax as mistakes
+from dlc.diagnostics import text as texts
 from dlc.syntax import tree
 from dlc.syntax.explain import STATEMENTS, explain, header_word
 from dlc.syntax.layout import DEDENT, INDENT, NL, layout
@@ -238,7 +239,7 @@ def _check(file: tree.File) -> Iterator[Diagnostic]:
     while pending:
         node, depth = pending.pop()
         if depth > MAX_OPERATIONS:
-            yield mistakes.NestedTooDeeply(_start(node.span), "operations", MAX_OPERATIONS)
+            yield texts.NestedTooDeeply(_start(node.span), "operations", MAX_OPERATIONS)
             return
         yield from _check_names(node)
         if isinstance(node, tree.Body):

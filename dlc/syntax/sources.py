@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 
 from dlc.diagnostics import Source, fail
-from dlc.diagnostics import syntax as mistakes
+from dlc.diagnostics import text as texts
 
 MAX_BYTES = 8 * 10**6
 
@@ -23,11 +23,11 @@ def read_source(path: str | os.PathLike[str]) -> Source:
             size = len(data) if len(data) <= MAX_BYTES else os.fstat(file.fileno()).st_size
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else str(error)
-        raise fail(mistakes.FileUnreadable(shown, (reason or str(error)).lower())) from None
+        raise fail(texts.FileUnreadable(shown, (reason or str(error)).lower())) from None
     if len(data) > MAX_BYTES:
-        raise fail(mistakes.FileTooLarge(shown, max(size, len(data)), MAX_BYTES))
+        raise fail(texts.FileTooLarge(shown, max(size, len(data)), MAX_BYTES))
     try:
         return Source(shown, data.decode("utf-8-sig").replace("\r\n", "\n"))
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
-        raise fail(mistakes.FileNotText(shown, line)) from None
+        raise fail(texts.FileNotText(shown, line)) from None

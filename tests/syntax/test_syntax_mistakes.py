@@ -5,6 +5,7 @@ from golden import cases
 
 from dlc.diagnostics import CATALOG, DlcError, Source, render
 from dlc.diagnostics import syntax as mistakes
+from dlc.diagnostics import text as texts
 from dlc.syntax import parse, read_source
 
 
@@ -21,7 +22,9 @@ def test_golden(case, golden):
     golden(case, told)
 
 
-CASES = [case for case in CATALOG.values() if case.__module__ == mistakes.__name__]
+CASES = [
+    case for case in CATALOG.values() if case.__module__ in (mistakes.__name__, texts.__name__)
+]
 
 
 @pytest.mark.parametrize("kind", [k for k in CASES if k.example], ids=lambda k: k.code)
@@ -45,11 +48,11 @@ def test_reads_text(tmp_path):
 @pytest.mark.parametrize(
     ("name", "data", "kind"),
     [
-        ("missing.dl", None, mistakes.FileUnreadable),
-        (".", None, mistakes.FileUnreadable),
-        ("a\0b.dl", None, mistakes.FileUnreadable),
-        ("latin.dl", b"axis N\n# caf\xe9\n", mistakes.FileNotText),
-        ("large.dl", b"#" * 8_000_001, mistakes.FileTooLarge),
+        ("missing.dl", None, texts.FileUnreadable),
+        (".", None, texts.FileUnreadable),
+        ("a\0b.dl", None, texts.FileUnreadable),
+        ("latin.dl", b"axis N\n# caf\xe9\n", texts.FileNotText),
+        ("large.dl", b"#" * 8_000_001, texts.FileTooLarge),
     ],
 )
 def test_unreadable_files(tmp_path, name, data, kind):
