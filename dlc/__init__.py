@@ -64,7 +64,12 @@ def load(
         path = artifact_path(artifact)
         contents = decode(read_bytes(path), os.fspath(path))
     reopen = partial(load, native=native, interpret=interpret, threads=threads)
-    return Module(contents, build, reopen=reopen, writer=__version__)
+    module = partial(Module, contents, build, reopen=reopen, writer=__version__)
+    if interpret or not (native and contents.native):
+        return module()
+    from dlc.runtime.stored import stored_program
+
+    return module(stored=partial(stored_program, contents.native, threads=threads))
 
 
 def __getattr__(name: str) -> Any:

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import partial
 
 import dlc
 from dlc.runtime.artifact import Contents
 from dlc.runtime.assemble import contents_of, initial_weights
-from dlc.runtime.build import build_executable
+from dlc.runtime.build import build_executable, native_files
 from dlc.runtime.executable import Array
 from dlc.runtime.module import Module
+from dlc.runtime.stored import stored_program
 from dlc.runtime.weights import match, read_weights
 from dlc.semantics import check_file
 from dlc.semantics.program import Program
@@ -36,6 +38,7 @@ def compile(
     """
     program = check_file(path, sets=sets or {})
     contents = with_weights(program, weights, seed)
+    contents = contents if interpret else with_native(contents)
     return module_of(contents, interpret=interpret, threads=threads)
 
 
@@ -50,8 +53,17 @@ def with_weights(
     return contents_of(program, values)
 
 
+def with_native(contents: Contents) -> Contents:
+    """The artifact with native programs of its models for this machine's level."""
+    return replace(contents, native=native_files(contents.graphs))
+
+
 def module_of(contents: Contents, *, interpret: bool = False, threads: int | None = None) -> Module:
     """The object to call for an artifact's contents."""
-    build = partial(build_executable, interpret=interpret, threads=threads)
-    reopen = partial(dlc.load, interpret=interpret, threads=threads)
-    return Module(contents, build, reopen=reopen, writer=dlc.__version__)
+    return Module(
+        contents,
+        partial(build_executable, interpret=interpret, threads=threads),
+        reopen=partial(dlc.load, interpret=interpret, threads=threads),
+        writer=dlc.__version__,
+        stored=partial(stored_program, {} if interpret else contents.native, threads=threads),
+    )

@@ -59,7 +59,7 @@ def command(
 
 def _write(console: Console, program: Program, path: Path, weights: str | None, seed: int) -> None:
     import dlc
-    from dlc.api import module_of, with_weights
+    from dlc.api import with_native, with_weights
     from dlc.runtime.artifact import encode
     from dlc.runtime.container import write_bytes
     from dlc.runtime.weights import match, read_weights
@@ -70,12 +70,10 @@ def _write(console: Console, program: Program, path: Path, weights: str | None, 
         console.note(match(given, contents.weights).report)
     else:
         console.note(f"no --weights: every parameter has its initial value, drawn by seed {seed}")
-    net = module_of(contents)
-    for model in net.models.values():
-        model.prepare()
-    data = encode(net.contents, writer=dlc.__version__)
+    data = encode(with_native(contents), writer=dlc.__version__)
     write_bytes(path, data)
-    console.result("compiled", str(path), path=str(path), bytes=len(data), models=[*net.models])
+    models = [*contents.graphs]
+    console.result("compiled", str(path), path=str(path), bytes=len(data), models=models)
 
 
 def _chosen(program: Program, model: str | None, step: str | None) -> dict[str, Graph]:
@@ -130,7 +128,16 @@ def _transformed_text(graph: Graph) -> str:
     return _graph_text(lower(graph))
 
 
+def _kernels_text(graph: Graph) -> str:
+    from dlc.codegen.machine import host
+    from dlc.runtime.build import generated_of
+
+    generated = generated_of(graph, host())
+    return "\n\n".join(generated.readable[key].strip("\n") for key in generated.plan.kernels)
+
+
 _EMITTERS: dict[str, Callable[[Graph], str]] = {
     "graph": _graph_text,
     "transformed": _transformed_text,
+    "kernels": _kernels_text,
 }

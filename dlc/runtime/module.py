@@ -29,6 +29,14 @@ ASKED = ("data", "hyper", "clock")
 """The roles of what a call gives, or leaves at its default."""
 
 
+Stored = Callable[[str], Executable | None]
+"""Opens the native program of a model by its name; None where there is none for this machine."""
+
+
+def _nothing_stored(_model: str) -> Executable | None:
+    return None
+
+
 class Outputs(tuple[Array, ...]):
     """The results of a model that returns several: a tuple whose items have names too."""
 
@@ -55,13 +63,20 @@ class Model:
     """One entry point of a program. Calls from several threads at once are independent."""
 
     def __init__(
-        self, name: str, graph: Graph, params: Params, hypers: Mapping[str, Any], build: Factory
+        self,
+        name: str,
+        graph: Graph,
+        params: Params,
+        hypers: Mapping[str, Any],
+        build: Factory,
+        stored: Stored,
     ) -> None:
         self.name = name
         self._graph = graph
         self._params = params
         self._hypers = dict(hypers)
         self._build = build
+        self._stored = stored
         self._programs: dict[tuple[str, str], Executable] = {}
         self._lock = threading.Lock()
         inputs, self._outputs = ports(graph)
@@ -145,7 +160,8 @@ class Model:
     def _program(self, key: tuple[str, str], make: Callable[[], Graph]) -> Executable:
         with self._lock:
             if key not in self._programs:
-                program = self._build(make())
+                stored = self._stored(self.name) if key == ("", "") else None
+                program = stored or self._build(make())
                 program.bind(self._params.arrays)
                 self._programs[key] = program
             return self._programs[key]
@@ -211,13 +227,14 @@ class Module:
         *,
         reopen: Callable[[bytes], Module],
         writer: str,
+        stored: Stored = _nothing_stored,
     ) -> None:
         self._contents = contents
         self._reopen = reopen
         self._writer = writer
         self._params = params_of(contents)
         self.models = {
-            name: Model(name, graph, self._params, contents.hypers, build)
+            name: Model(name, graph, self._params, contents.hypers, build, stored)
             for name, graph in contents.graphs.items()
         }
         """The models by name."""
