@@ -271,23 +271,6 @@ class NothingMatched(RunMistake):
 
 
 @dataclass(frozen=True, slots=True)
-class WeightsUnreadable(RunMistake):
-    """The file or folder given as weights cannot be read.
-
-    Weights come from a run's folder, or from a `.safetensors` file with tensors by path.
-    """
-
-    code = "E0812"
-    path: str
-    reason: str
-
-    @property
-    def message(self) -> str:
-        """The path and why."""
-        return f"cannot read weights from {self.path}: {self.reason}"
-
-
-@dataclass(frozen=True, slots=True)
 class RecipeUnknown(RunMistake):
     """The program has no `train` block of this name, or several and none was named.
 
@@ -328,3 +311,22 @@ class CheckpointSkipped(RunMistake):
     def message(self) -> str:
         """The file and why."""
         return f"{self.path} is damaged ({self.reason}); using the one before"
+
+
+@dataclass(frozen=True, slots=True)
+class VersionChanged(RunMistake):
+    """A run is continued with another version of dlc than it began with.
+
+    It continues, but its last bits may differ from those of an uninterrupted run: another version
+    may order sums differently.
+    """
+
+    code = "W0081"
+    severity: ClassVar[Severity] = "warning"
+    was: str
+    now: str
+
+    @property
+    def message(self) -> str:
+        """Both versions."""
+        return f"this run began with dlc {self.was}, this is {self.now}: bits may differ"

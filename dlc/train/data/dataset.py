@@ -78,7 +78,7 @@ def bind(
     feeds = {step.name: binder.step(step) for step in steps}
     if binder.mistakes:
         raise DlcError(dict.fromkeys(binder.mistakes))
-    rows = binder.rows.get("", ("", 1))[1]
+    rows = binder.rows.get("", ("", next(iter(batch.values()), 1)))[1]
     if rows == 0:
         raise fail(NoRows(source.name, "it has no rows"))
     return Dataset(source.name, rows, feeds, source.hashes)
