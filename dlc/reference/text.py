@@ -155,6 +155,7 @@ class _Reader:
         return self.text.count("\n", 0, self.position) + 1
 
     def fail(self, expected: str) -> NoReturn:
+        self.take("")
         found = self.text[self.position : self.position + 20].split("\n")[0]
         raise ValueError(f"expected {expected}, found {found!r}")
 
@@ -219,13 +220,13 @@ class _Reader:
     def reference(self) -> Node:
         number = self.integer()
         if number not in self.nodes:
-            self.fail(f"a node before this line, not %{number}")
+            raise ValueError(f"no node %{number} stands before")
         return self.nodes[number]
 
     def node(self) -> None:
         number = self.integer()
         if number in self.nodes:
-            self.fail(f"a new node, not %{number} again")
+            raise ValueError(f"node %{number} stands here twice")
         self.expect(":")
         type = self.type()
         self.expect("=")
