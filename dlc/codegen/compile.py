@@ -10,6 +10,7 @@ import tokenize
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
+from pathlib import Path
 from typing import Any
 
 import llvmlite
@@ -31,8 +32,6 @@ KIND = "kernels"
 """The kind of the entries in the cache."""
 ENTRY = "kernel"
 """The function that a text defines, and the symbol of its object."""
-REVISION = "1"
-"""Changes when the meaning of a kernel function changes, so that old cache entries do not count."""
 PARALLEL_FROM = 4
 """Fewer missing kernels than this are compiled here: starting another process takes as long."""
 _LIBM = "exp exp2 exp10 ldexp cbrt expm1 log log1p pow tanh erf sin cos tan fma fmod floor ceil rint roundeven trunc sqrt"
@@ -82,10 +81,20 @@ def compile_kernel(text: str, machine: Machine, *, checked: bool = False) -> byt
 
 def kernel_key(text: str, machine: Machine, *, checked: bool = False) -> str:
     """The name of a kernel's object: of its text without comments, the machine and all versions."""
-    versions = f"{REVISION} {numba.__version__} {llvmlite.__version__} {llvm.llvm_version_info}"
+    versions = f"{_revision()} {numba.__version__} {llvmlite.__version__} {llvm.llvm_version_info}"
     target = f"{machine.name} {machine.lanes} {machine.cpu} {machine.features} {machine.triple}"
     whole = "\n".join((versions, target, str(checked), plain(text)))
     return hashlib.sha256(whole.encode()).hexdigest()
+
+
+@lru_cache(maxsize=1)
+def _revision() -> str:
+    """A hash of this layer itself, so that objects that another form of it made do not count."""
+    whole = hashlib.sha256()
+    folder = Path(__file__).parent
+    for path in (folder / "compile.py", *sorted(folder.glob("vector/*.py"))):
+        whole.update(path.read_bytes())
+    return whole.hexdigest()
 
 
 def plain(text: str) -> str:

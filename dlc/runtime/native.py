@@ -5,8 +5,9 @@ from __future__ import annotations
 import ctypes
 import ctypes.util
 import hashlib
+import itertools
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -27,6 +28,8 @@ class Loader:
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _addresses: dict[tuple[str, str], int] = field(default_factory=dict[tuple[str, str], int])
     _libraries: list[Any] = field(default_factory=list[Any])
+    _numbers: Iterator[int] = field(default_factory=itertools.count)
+    """A name is never used again, not even after a failure."""
     _session: Any = None
 
     def address(self, code: bytes, symbol: str = ENTRY) -> int:
@@ -62,7 +65,7 @@ class Loader:
             builder.export_symbol(symbol)
         builder.add_current_process()
         try:
-            library = builder.link(self._session, f"library{len(self._libraries)}")
+            library = builder.link(self._session, f"library{next(self._numbers)}")
         except RuntimeError as error:
             raise LoadError(str(error)) from error
         self._libraries.append(library)

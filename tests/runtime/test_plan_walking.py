@@ -80,15 +80,15 @@ def plan(turns: int = 6, **changes) -> Plan:
     rows.append(Row(2, (BufferRef(2),), ONE, False, "count", (("model.dl", 3),)))
     ports = (PlanPort("x", "data", "f32", ((A, N),)), PlanPort("w", "param", "f32"))
     outputs = (PlanPort("out", "data", "f32", ((A, N),)),)
-    fields = dict(
-        symbols=("N",), inputs=ports, outputs=outputs, buffers=tuple(buffers),
-        kernels=("double", "rotate", "count"), rows=tuple(rows), checks=(),
-    )  # fmt: skip
+    fields = {
+        "symbols": ("N",), "inputs": ports, "outputs": outputs, "buffers": tuple(buffers),
+        "kernels": ("double", "rotate", "count"), "rows": tuple(rows), "checks": (),
+    }  # fmt: skip
     return Plan(**{**fields, **changes})
 
 
 def expected(x, w, turns=6):
-    for turn in range(turns):
+    for _turn in range(turns):
         x = (x + x)[::-1]
     return x + w
 

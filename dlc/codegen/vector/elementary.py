@@ -168,8 +168,8 @@ def tanh(e: Emit, x: Value) -> Value:
     near = e.fma(b.fmul(x, square), e.polynomial(square, _TANH), x)
     grown = b.fadd(exp(e, b.fadd(size, size)), e.const(1.0, F32))
     far = b.fsub(e.const(1.0, F32), b.fdiv(e.const(2.0, F32), grown))
-    far = e.intrinsic("llvm.copysign", far, x)
-    return e.select(e.compare("<", size, 0.625), near, far)
+    y = e.select(e.compare("<", size, 0.625), near, far)
+    return e.intrinsic("llvm.copysign", y, x)
 
 
 def erf(e: Emit, x: Value) -> Value:

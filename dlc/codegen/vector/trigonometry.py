@@ -108,17 +108,16 @@ def _in_doubles(e: Emit, single: Value, name: Wave) -> Value:
     odd = _bit(e, quadrant, 1)
     if name == "tan":
         ratio = b.fdiv(e.select(odd, cosine, sine), e.select(odd, sine, cosine))
-        return b.fptrunc(e.select(odd, b.fneg(ratio), ratio), e.vector(F32))
-    if name == "sin":
-        y = e.select(odd, cosine, sine)
-        negative = _bit(e, quadrant, 2)
+        y = e.select(odd, b.fneg(ratio), ratio)
     else:
-        y = e.select(odd, sine, cosine)
-        negative = _bit(e, b.add(quadrant, e.const(1, I32)), 2)
-    y = b.fptrunc(e.select(negative, b.fneg(y), y), e.vector(F32))
-    if name == "sin":  # keeps -0 and denormals
-        return e.select(e.compare("<", e.absolute(single), 1e-5), single, y)
-    return y
+        shifted = b.add(quadrant, e.const(1, I32)) if name == "cos" else quadrant
+        y = e.select(odd, sine, cosine) if name == "cos" else e.select(odd, cosine, sine)
+        y = e.select(_bit(e, shifted, 2), b.fneg(y), y)
+    rounded = b.fptrunc(y, e.vector(F32))
+    if name == "cos":
+        return rounded
+    tiny = e.compare("<", e.absolute(single), 1e-5)  # keeps -0
+    return e.select(tiny, single, rounded)
 
 
 def _bit(e: Emit, x: Value, mask: int) -> Value:
