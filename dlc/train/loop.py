@@ -83,7 +83,11 @@ class Trainer:
             program, self.recipe, self.data, self.seed, self.epochs, self.options.version
         )
         self.run_folder: RunFolder | None = None
-        self.state: TrainState = self._start() if old is None else self._resume()
+        try:
+            self.state: TrainState = self._start() if old is None else self._resume()
+        except BaseException:
+            self.close()
+            raise
         self._programs = Programs(
             program, self.recipe.steps, self.data.rows_axis, compile_graph, self.state
         )
@@ -376,15 +380,7 @@ class Trainer:
         assert self.options.resume is not None
         folder = self.options.resume
         self.run_folder = reopen(folder)
-        try:
-            check_unchanged(self.run_folder.manifest, self.manifest, folder, self._warn)
-            return self._continued()
-        except BaseException:
-            self.close()
-            raise
-
-    def _continued(self) -> TrainState:
-        assert self.run_folder is not None
+        check_unchanged(self.run_folder.manifest, self.manifest, folder, self._warn)
         found = checkpoint.newest(self.run_folder.checkpoints, self._warn)
         state = found or initial_state(self.program, self.recipe, self.seed)
         self.run_folder.truncate_metrics(state.metrics_bytes)
