@@ -2,15 +2,14 @@
 
 Indentation is four spaces a level, lines have at most 100 characters where they can be broken:
 a chain of pipes before `|>`, everything else inside its largest brackets. At most two blank lines
-follow each other. A line that holds comments inside brackets keeps its own line breaks.
+follow each other. A line with comments in the middle of an expression keeps its line breaks.
 """
 
 from __future__ import annotations
 
 from dlc.diagnostics import Source
-from dlc.syntax.lexer import COMMENT
 from dlc.syntax.parser import parse_tokens
-from dlc.syntax.printer import INDENT_WIDTH, print_line
+from dlc.syntax.printer import INDENT_WIDTH, can_print, print_line
 from dlc.syntax.rows import Comment, Line, lines_of
 
 MAX_BLANK = 2
@@ -28,21 +27,11 @@ def format_source(source: Source) -> str:
         out += [""] * blank
         if isinstance(entry, Comment):
             out.append(" " * (INDENT_WIDTH * entry.depth) + entry.text)
-        elif _has_inner_comments(entry):
-            out += _verbatim(source, entry)
-        else:
+        elif can_print(entry):
             out += print_line(entry)
+        else:
+            out += _verbatim(source, entry)
     return "\n".join(out) + "\n" if out else ""
-
-
-def _has_inner_comments(line: Line) -> bool:
-    """Whether a comment stands inside brackets, where breaking the line anew could move it."""
-    depth = 0
-    for token in line.tokens:
-        if token.type == COMMENT and depth:
-            return True
-        depth += (token.text in ("(", "[")) - (token.text in (")", "]"))
-    return False
 
 
 def _verbatim(source: Source, line: Line) -> list[str]:

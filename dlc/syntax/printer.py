@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
 from itertools import pairwise
 
 from dlc.syntax.lexer import COMMENT, NAME, NUMBER, STRING, Token
@@ -19,27 +20,45 @@ _HAS_PARAMETERS = ("DEF", "LAYER", "MODEL", "OPTIMIZER", "STEP")
 
 
 def print_line(line: Line) -> list[str]:
-    """The rows of a line that has no comments inside brackets."""
+    """The rows of a line whose comments in brackets all stand between elements."""
     indent = " " * (INDENT_WIDTH * line.depth)
-    parts = _split_at_pipes(line)
-    whole = _Printer([token for part in parts for token in part.code])
-    comments = [comment for part in parts for comment in part.before]
-    inner = [part.after for part in parts[:-1] if part.after]
-    flat = indent + whole.flat(0, len(whole.tokens))
-    if not comments and not inner and (_fits(flat) or not whole.pipes()):
-        rows = [flat] if _fits(flat) else whole.lay(0, len(whole.tokens), indent)
-        return _with_comment(rows, parts[-1].after)
-    rows = []
+    starts_row = {id(line.tokens[index]) for index in line.starts_row if index}
+    parts = _split_at_pipes(_without_trailing_commas(line.tokens), starts_row)
+    whole = _Printer([token for part in parts for token in part.tokens], starts_row)
+    end = len(whole.tokens)
+    between = any(part.before for part in parts) or any(part.after for part in parts[:-1])
+    if not between and (whole.fits(0, end, indent) or not whole.pipes()):
+        return _with_comment(whole.lay(0, end, indent), parts[-1].after)
+    rows: list[str] = []
     start = 0
     deeper = indent + " " * INDENT_WIDTH
-    broken = len(parts) > 1
     for part in parts:
         rows += [deeper + comment for comment in part.before]
-        end = start + len(part.code)
+        end = start + sum(token.type != COMMENT for token in part.tokens)
         lead = deeper if start else indent
-        rows += _with_comment(whole.chain(start, end, lead, deeper, force=not broken), part.after)
+        force = len(parts) == 1
+        rows += _with_comment(whole.chain(start, end, lead, deeper, force=force), part.after)
         start = end
     return rows
+
+
+def can_print(line: Line) -> bool:
+    """Whether each comment in brackets stands where an element starts or the brackets end."""
+    depth = 0
+    before = ""
+    code = [token for token in line.tokens if token.type != COMMENT]
+    seen = 0
+    for token in line.tokens:
+        if token.type != COMMENT:
+            depth += (token.text in _OPEN) - (token.text in _CLOSE)
+            before = token.text
+            seen += 1
+        elif depth:
+            closes = code[seen].text in _CLOSE
+            opens = before in _OPEN
+            if (opens and closes) or not (opens or closes or before == ","):
+                return False
+    return True
 
 
 class _Part:
@@ -47,27 +66,26 @@ class _Part:
 
     def __init__(self) -> None:
         self.before: list[str] = []
-        self.code: list[Token] = []
+        self.tokens: list[Token] = []
         self.after = ""
 
 
-def _split_at_pipes(line: Line) -> list[_Part]:
+def _split_at_pipes(tokens: list[Token], starts_row: set[int]) -> list[_Part]:
     """The line, cut where its author broke it before `|>` outside brackets."""
     parts = [_Part()]
     depth = 0
-    for index, token in enumerate(line.tokens):
-        starts_row = index in line.starts_row and index > 0
-        if token.type == COMMENT:
-            if starts_row:
-                parts.append(_Part()) if parts[-1].code else None
+    for token in tokens:
+        fresh = id(token) in starts_row and depth == 0 and parts[-1].tokens
+        if fresh and (token.type == COMMENT or token.text == "|>"):
+            parts.append(_Part())
+        if token.type == COMMENT and depth == 0:
+            if id(token) in starts_row:
                 parts[-1].before.append(token.text.rstrip())
             else:
                 parts[-1].after = token.text.rstrip()
             continue
-        if starts_row and token.text == "|>" and depth == 0 and parts[-1].code:
-            parts.append(_Part())
         depth += (token.text in _OPEN) - (token.text in _CLOSE)
-        parts[-1].code.append(token)
+        parts[-1].tokens.append(token)
     return parts
 
 
@@ -80,12 +98,36 @@ def _fits(text: str) -> bool:
 
 
 class _Printer:
-    """Prints ranges of the tokens of one line."""
+    """Prints ranges of the tokens of one line.
 
-    def __init__(self, tokens: list[Token]) -> None:
-        self.tokens = _without_trailing_commas(tokens)
+    Comments are no tokens here: they stand between two tokens, known by the index of the second.
+    """
+
+    def __init__(self, tokens: list[Token], starts_row: set[int]) -> None:
+        self.tokens: list[Token] = []
+        self.trailing: dict[int, str] = {}
+        """Comments that end a row."""
+        self.own_rows: dict[int, list[str]] = {}
+        """Comments on rows of their own."""
+        for token in tokens:
+            place, text = len(self.tokens), token.text.rstrip()
+            if token.type != COMMENT:
+                self.tokens.append(token)
+            elif id(token) in starts_row:
+                self.own_rows.setdefault(place, []).append(text)
+            else:
+                self.trailing[place] = text
+        self.commented = sorted({*self.trailing, *self.own_rows})
         self.closers = _matches(self.tokens)
         self.spaced = _spaces(self.tokens)
+
+    def has_comments(self, first: int, last: int) -> bool:
+        """Whether a comment stands before one of the tokens [first, last]."""
+        return bisect_left(self.commented, first) < bisect_right(self.commented, last)
+
+    def fits(self, start: int, end: int, indent: str) -> bool:
+        """Whether the tokens [start, end) can stand in one row."""
+        return not self.has_comments(start + 1, end - 1) and _fits(indent + self.flat(start, end))
 
     def flat(self, start: int, end: int) -> str:
         """The tokens [start, end) in one row."""
@@ -112,7 +154,7 @@ class _Printer:
 
     def chain(self, start: int, end: int, lead: str, deeper: str, *, force: bool) -> list[str]:
         """A piece of a chain, broken before its own pipes if it is too long or `force` says so."""
-        if _fits(lead + self.flat(start, end)) and not force:
+        if self.fits(start, end, lead) and not force:
             return [lead + self.flat(start, end)]
         cuts = [start, *(pipe for pipe in self.pipes() if start < pipe < end), end]
         rows = []
@@ -121,41 +163,52 @@ class _Printer:
         return rows
 
     def lay(self, start: int, end: int, indent: str) -> list[str]:
-        """The tokens in one row if they fit, else with their largest brackets opened up."""
-        flat = indent + self.flat(start, end)
+        """The tokens in one row if they fit, else with brackets opened up: the largest first."""
         groups = [
-            (self.closers[index] - index, index)
+            index
             for index in self.outer(start, end)
             if index + 1 < self.closers.get(index, 0) < end
         ]
-        if _fits(flat) or not groups:
-            return [flat]
-        opener = max(groups, key=lambda group: (len(self.flat(group[1], sum(group))), group[1]))[1]
+        if self.fits(start, end, indent) or not groups:
+            return [indent + self.flat(start, end)]
+        opener = max(groups, key=self.weight)
         closer = self.closers[opener]
+        head = self.lay(start, opener + 1, indent)
         return [
-            *self.lay(start, opener + 1, indent),
+            *_with_comment(head, self.trailing.get(opener + 1, "")),
             *self.inside(opener + 1, closer, indent + " " * INDENT_WIDTH),
             *self.lay(closer, end, indent),
         ]
 
+    def weight(self, opener: int) -> tuple[bool, int, int]:
+        """How urgent it is to open up these brackets: comments first, then length."""
+        closer = self.closers[opener]
+        return self.has_comments(opener + 1, closer), len(self.flat(opener, closer)), opener
+
     def inside(self, start: int, end: int, indent: str) -> list[str]:
         """What stands between brackets: in one row if it fits, else one row for each element."""
-        if _fits(indent + self.flat(start, end)):
+        if _fits(indent + self.flat(start, end)) and not self.has_comments(start, end):
             return [indent + self.flat(start, end)]
         commas = [index for index in self.outer(start, end) if self.tokens[index].text == ","]
-        if not commas:
-            return self.element(start, end, indent, indent)
-        cuts = [start, *(comma + 1 for comma in commas)]
-        ends = [*commas, end]
+        deeper = indent + " " * (INDENT_WIDTH if commas else 0)
         rows: list[str] = []
-        for a, b in zip(cuts, ends, strict=True):
-            if a < b:
-                *above, last = self.element(a, b, indent, indent + " " * INDENT_WIDTH)
-                rows += [*above, last + ","]
+        for a, b in zip([start, *(comma + 1 for comma in commas)], [*commas, end], strict=True):
+            rows += [indent + comment for comment in self.own_rows.get(a, ())]
+            if a == b:
+                continue
+            *above, last = self.element(a, b, indent, deeper)
+            after = b + 1 if b < end else b
+            rows += _with_comment(
+                [*above, last + "," if commas else last], self.trailing.get(after, "")
+            )
+        if self.tokens[end - 1].text != ",":
+            rows += [indent + comment for comment in self.own_rows.get(end, ())]
         return rows
 
     def element(self, start: int, end: int, indent: str, deeper: str) -> list[str]:
         """One element, broken before its loosest operators if it is too long."""
+        if self.has_comments(start + 1, end - 1):
+            return self.lay(start, end, indent)
         if len(indent) + len(self.flat(start, end)) < MAX_WIDTH:
             return [indent + self.flat(start, end)]
         cuts = self.operators(start, end)
@@ -186,17 +239,20 @@ class _Printer:
 
 def _without_trailing_commas(tokens: list[Token]) -> list[Token]:
     """Drop the comma before a closing bracket, unless it is the only one there (`(x,)`)."""
-    kept: list[Token] = []
-    commas = [0]
+    dropped: set[int] = set()
+    commas: list[list[Token]] = [[]]
+    last = tokens[0]
     for token in tokens:
+        if token.type == COMMENT:
+            continue
         if token.text in _OPEN:
-            commas.append(0)
+            commas.append([])
         elif token.text == ",":
-            commas[-1] += 1
-        elif token.text in _CLOSE and commas.pop() > 1 and kept[-1].text == ",":
-            kept.pop()
-        kept.append(token)
-    return kept
+            commas[-1].append(token)
+        elif token.text in _CLOSE and len(commas.pop()) > 1 and last.text == ",":
+            dropped.add(id(last))
+        last = token
+    return [token for token in tokens if id(token) not in dropped]
 
 
 def _matches(tokens: list[Token]) -> dict[int, int]:
