@@ -14,7 +14,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from dlc.api import compile
+    from dlc.api import Trainer, compile, train
     from dlc.diagnostics import DlcError
     from dlc.graph import Graph
     from dlc.runtime.executable import Executable
@@ -23,10 +23,22 @@ if TYPE_CHECKING:
     from dlc.semantics import check_file as check
 
 __version__ = "0.1.0"
-__all__ = ["DlcError", "Module", "__version__", "check", "compile", "load", "set_threads"]
+__all__ = [
+    "DlcError",
+    "Module",
+    "Trainer",
+    "__version__",
+    "check",
+    "compile",
+    "load",
+    "set_threads",
+    "train",
+]
 
 _LAZY = {
     "DlcError": ("dlc.diagnostics", "DlcError"),
+    "Trainer": ("dlc.api", "Trainer"),
+    "train": ("dlc.api", "train"),
     "Module": ("dlc.runtime.module", "Module"),
     "check": ("dlc.semantics", "check_file"),
     "compile": ("dlc.api", "compile"),

@@ -64,10 +64,9 @@ def _write(console: Console, program: Program, path: Path, weights: str | None, 
     from dlc.runtime.container import write_bytes
     from dlc.runtime.weights import match, read_weights
 
-    given = read_weights(weights) if weights is not None else None
-    contents = with_weights(program, given, seed)
-    if given is not None:
-        console.note(match(given, contents.weights).report)
+    contents = with_weights(program, weights, seed)
+    if weights is not None:
+        console.note(match(read_weights(weights), contents.weights).report)
     else:
         console.note(f"no --weights: every parameter has its initial value, drawn by seed {seed}")
     data = encode(with_native(contents), writer=dlc.__version__)

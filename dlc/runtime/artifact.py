@@ -26,6 +26,7 @@ from dlc.reference.text import parse_graph, print_graph
 from dlc.runtime.container import pack, read_bytes, unpack, write_bytes
 from dlc.runtime.executable import Array, ports
 
+SUFFIX = ".dlm"
 FORM = 1
 """The version of the form; a file with a later one is refused."""
 MANIFEST, WEIGHTS = "manifest.json", "weights.safetensors"

@@ -1,0 +1,92 @@
+"""`dlc eval`: the metrics of a trained model on its test data."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from dlc.cli.console import Console
+from dlc.cli.options import common, interpreted, threads
+from dlc.diagnostics import fail
+from dlc.diagnostics.artifact import ArtifactDamaged
+
+if TYPE_CHECKING:
+    from dlc.runtime.artifact import Contents
+    from dlc.semantics.program import Program
+
+
+@click.command()
+@click.argument("artifact")
+@click.option("--data", metavar="DIR", help="Where its data files lie, besides DLC_DATA.")
+@click.option(
+    "--recipe", metavar="NAME", help="Whose steps and data; that which trained it if not."
+)
+@click.option("--on", type=click.Choice(["test", "validation"]), default="test", help="The rows.")
+@threads
+@interpreted
+@common
+@click.pass_obj
+def command(
+    console: Console,
+    artifact: str,
+    data: str | None,
+    recipe: str | None,
+    on: str,
+    threads: int | None,
+    interpret: bool,
+) -> None:
+    """Tells the metrics of ARTIFACT (a run's folder or a .dlm file) on its recipe's test data."""
+    from dlc.api import Trainer
+    from dlc.runtime.artifact import load
+    from dlc.runtime.weights import artifact_path
+    from dlc.train.options import Options
+
+    path = artifact_path(artifact)
+    contents = load(path)
+    folder = Path(data) if data is not None else _home(path)
+    program = _program(contents, folder)
+    options = Options(keep=False, weights=contents.weights, seed=contents.facts.get("seed"))
+    named = recipe or contents.facts.get("recipe")
+    trainer = Trainer(program, named, interpret=interpret, threads=threads, options=options)
+    try:
+        metrics = trainer.evaluate(on)
+    except KeyError as error:
+        raise click.UsageError(f"the recipe {trainer.recipe.name} has no {on} data") from error
+    text = "\n".join(f"{name} {value:.6g}" for name, value in metrics.items())
+    console.result("metrics", text, on=on, recipe=trainer.recipe.name, metrics=metrics)
+
+
+def _home(path: Path) -> Path:
+    """The folder whose data a run was trained on, else that of the artifact."""
+    try:
+        manifest = json.loads((path.parent / "manifest.json").read_text())
+        return Path(manifest["file"]).parent
+    except (OSError, ValueError, KeyError, TypeError):
+        return path.parent
+
+
+def _program(contents: Contents, folder: Path) -> Program:
+    """The program that the artifact was made of, its data looked up in `folder`."""
+    from dlc.semantics import check_file
+
+    with tempfile.TemporaryDirectory() as place:
+        for name, text in contents.sources.items():
+            target = Path(place) / _inside(name)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_text(text, encoding="utf-8")
+        main = _inside(next(iter(contents.sources)))
+        program: Program = check_file(Path(place) / main, sets=contents.hypers)
+    return replace(program, source=replace(program.source, path=str(folder / main)))
+
+
+def _inside(name: str) -> str:
+    """A relative path that cannot leave the folder it is written into."""
+    parts = Path(name).parts
+    if not parts or ".." in parts or Path(name).is_absolute():
+        raise fail(ArtifactDamaged(name, "its source lies outside its folder"))
+    return name
