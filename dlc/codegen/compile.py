@@ -34,7 +34,10 @@ ENTRY = "kernel"
 """The function that a text defines, and the symbol of its object."""
 PARALLEL_FROM = 4
 """Fewer missing kernels than this are compiled here: starting another process takes as long."""
-_LIBM = "exp exp2 exp10 ldexp cbrt expm1 log log1p pow tanh erf sin cos tan fma fmod floor ceil rint roundeven trunc sqrt"
+_LIBM = (
+    "exp exp2 exp10 ldexp cbrt expm1 log log1p pow tanh erf sin cos tan"
+    " fma fmod floor ceil rint roundeven trunc sqrt"
+)
 ALLOWED_SYMBOLS = frozenset(
     [*_LIBM.split(), *(f"{name}f" for name in _LIBM.split()), "memset", "memcpy", "memmove"]
 )
@@ -155,7 +158,7 @@ def _compile_missing(
     return done
 
 
-class _Library(CPUCodeLibrary):  # type: ignore[misc]
+class _Library(CPUCodeLibrary):
     """Collects the modules that lowering makes, and neither optimises nor loads them."""
 
     def add_llvm_module(self, ll_module: Any) -> None:
@@ -168,6 +171,7 @@ class _Library(CPUCodeLibrary):  # type: ignore[misc]
         return self._final_module
 
 
+_compile: Any = compile_extra
 _SIGNATURE = (types.intp, types.intp, types.intp)
 
 
@@ -179,8 +183,9 @@ def _front_end(text: str, machine: Machine) -> tuple[Any, str]:
     typing_context, target_context = cpu_target.typing_context, cpu_target.target_context
     typing_context.refresh()
     target_context.refresh()
-    library = _Library(target_context.codegen(), ENTRY)
-    result = compile_extra(
+    make: Any = _Library
+    library = make(target_context.codegen(), ENTRY)
+    result = _compile(
         typing_context, target_context, function, _SIGNATURE, types.void, _flags(), {}, library
     )
     return library.linked(), result.fndesc.llvm_func_name
@@ -188,7 +193,8 @@ def _front_end(text: str, machine: Machine) -> tuple[Any, str]:
 
 @lru_cache(maxsize=1)
 def _flags() -> Any:
-    flags: Any = Flags()
+    make: Any = Flags
+    flags = make()
     flags.no_compile = True
     flags.no_cpython_wrapper = True
     flags.no_cfunc_wrapper = True

@@ -28,7 +28,7 @@ from dlc.codegen.vector.types import (
 from dlc.graph import DTYPES, DType
 
 NUMBERS: tuple[Element, ...] = (*FLOAT_ELEMENTS, *INTEGER_ELEMENTS)
-Method = Callable[..., Value]
+_type_of_literal: Any = types.unliteral
 
 
 def functions() -> list[Function]:
@@ -294,7 +294,7 @@ def _constant(dtype: DType) -> Function:
     lanes = VALUE_ELEMENTS[dtype]
 
     def rule(machine: Machine, arguments: Sequence[Any]) -> Call | None:
-        given = types.unliteral(arguments[0])
+        given = _type_of_literal(arguments[0])
         if not isinstance(given, (types.Integer, types.Float, types.Boolean)):
             return None
 
@@ -324,7 +324,7 @@ def _scalar_cast(e: Emit, x: Value, given: Any, lanes: Element) -> Value:
         )
     if lanes == "mask":
         return b.icmp_signed("!=", x, ir.Constant(x.type, 0))
-    signed = isinstance(given, types.Integer) and given.signed
+    signed = bool(isinstance(given, types.Integer) and str(given)[0] != "u")
     if lanes in ("f32", "f64"):
         return b.sitofp(x, kind) if signed else b.uitofp(x, kind)
     if kind.width < x.type.width:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 from llvmlite import ir
@@ -126,7 +127,7 @@ def _native_half(e: Emit) -> bool:
 def _from_half(e: Emit, bits: Value) -> Value:
     if _native_half(e):
         return e.builder.fpext(e.builder.bitcast(bits, e.vector(ir.HalfType())), e.vector(F32))
-    b, k = e.builder, lambda x: e.const(x, I32)
+    b, k = e.builder, partial(e.const, like=I32)
     wide = b.zext(bits, e.vector(I32))
     sign = b.shl(b.and_(wide, k(0x8000)), k(16))
     rest = b.shl(b.and_(wide, k(0x7FFF)), k(13))
@@ -141,7 +142,7 @@ def _to_half(e: Emit, x: Value) -> Value:
     if _native_half(e):
         half = e.builder.fptrunc(x, e.vector(ir.HalfType()))
         return e.builder.bitcast(half, e.vector(I16))
-    b, k = e.builder, lambda v: e.const(v, I32)
+    b, k = e.builder, partial(e.const, like=I32)
     all_bits = e.bits(x, I32)
     sign = b.and_(all_bits, k(0x80000000))
     rest = b.xor(all_bits, sign)
@@ -157,7 +158,7 @@ def _to_half(e: Emit, x: Value) -> Value:
 
 
 def _to_bfloat(e: Emit, x: Value) -> Value:
-    b, k = e.builder, lambda v: e.const(v, I32)
+    b, k = e.builder, partial(e.const, like=I32)
     all_bits = e.bits(x, I32)
     odd = b.and_(b.lshr(all_bits, k(16)), k(1))
     rounded = b.lshr(b.add(b.add(all_bits, k(0x7FFF)), odd), k(16))

@@ -104,4 +104,4 @@ _ARITIES: dict[int, Callable[[Callable[..., Any]], Any]] = {
 
 
 def _resolve(machine: Machine, kind: Any) -> Any:
-    return vector_type(kind, machine.lanes) if isinstance(kind, str) else kind  # type: ignore[arg-type]
+    return vector_type(kind, machine.lanes) if isinstance(kind, str) else kind

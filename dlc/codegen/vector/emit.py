@@ -14,6 +14,7 @@ from numba.core import cgutils
 from dlc.codegen.machine import Machine
 from dlc.codegen.vector.types import F32, I1, I32, I64
 
+_declared: Any = cgutils.get_or_insert_function
 Value = Any
 """An LLVM value (llvmlite has no type stubs)."""
 
@@ -59,9 +60,7 @@ class Emit:
     def call(self, name: str, result: Any, *args: Value) -> Value:
         """A call of a function of the C library or an intrinsic, declared here if need be."""
         kind = ir.FunctionType(result, [a.type for a in args])
-        return self.builder.call(
-            cgutils.get_or_insert_function(self.builder.module, kind, name), args
-        )
+        return self.builder.call(_declared(self.builder.module, kind, name), args)
 
     def intrinsic(self, name: str, *args: Value) -> Value:
         """A call of LLVM's `name`, overloaded on the first argument's type, which it returns."""

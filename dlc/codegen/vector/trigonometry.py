@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from typing import Literal
+from functools import partial
+from typing import Any, Literal
 
 from llvmlite import ir
 from numba.core import cgutils
@@ -34,6 +35,7 @@ _EXP2 = (
     0.009618128539471516, 0.055504109397765775, 0.24022650698904155, 0.6931471805464074,
     0.99999999999976,
 )  # fmt: skip
+_variable: Any = cgutils.alloca_once_value
 Wave = Literal["sin", "cos", "tan"]
 
 
@@ -74,7 +76,7 @@ def periodic(e: Emit, x: Value, name: Wave) -> Value:
     """
     b = e.builder
     huge = e.compare(">", e.absolute(x), _LIMIT)
-    result = cgutils.alloca_once_value(b, _in_doubles(e, e.select(huge, 0.0, x), name))
+    result = _variable(b, _in_doubles(e, e.select(huge, 0.0, x), name))
     with b.if_then(e.any(huge), likely=False):
         slow = e.each_lane(_if_huge(e, name), x)
         b.store(e.select(huge, slow, b.load(result)), result)
@@ -94,7 +96,7 @@ def _if_huge(e: Emit, name: Wave) -> Callable[[Value], Value]:
 
 
 def _in_doubles(e: Emit, single: Value, name: Wave) -> Value:
-    b, k = e.builder, lambda v: e.const(v, F64)
+    b, k = e.builder, partial(e.const, like=F64)
     x = b.fpext(single, e.vector(F64))
     n = e.intrinsic("llvm.rint", b.fmul(x, k(2 / math.pi)))
     r = e.fma(n, k(-_HALF_PI_HIGH), x)
@@ -148,7 +150,7 @@ def power(e: Emit, a: Sequence[Value]) -> Value:
 
 def _magnitude(e: Emit, x: Value, y: Value) -> Value:
     """x ** y of doubles that were float32, x >= 0, relative error about 2^-35."""
-    b, k = e.builder, lambda v: e.const(v, F64)
+    b, k = e.builder, partial(e.const, like=F64)
     wide = e.vector(I64)
     offset = e.const(0x3FE6A09E667F3BCD, I64)  # sqrt(1/2)
     above = b.sub(b.bitcast(x, wide), offset)

@@ -27,7 +27,7 @@ VALUE_ELEMENTS: dict[str, Element] = {
 """The lanes that hold values of each dtype of the language."""
 
 
-class VectorType(types.Type):  # type: ignore[misc]
+class VectorType(types.Type):
     """The Numba type of a vector of `lanes` elements."""
 
     def __init__(self, element: Element, lanes: int) -> None:
@@ -45,9 +45,10 @@ class VectorType(types.Type):  # type: ignore[misc]
         return ir.VectorType(LLVM_ELEMENTS[self.element], self.lanes)
 
 
-class _VectorModel(models.PrimitiveModel):  # type: ignore[misc]
+class _VectorModel(models.PrimitiveModel):
     def __init__(self, manager: Any, numba_type: VectorType) -> None:
-        super().__init__(manager, numba_type, numba_type.llvm)
+        start: Any = super().__init__
+        start(manager, numba_type, numba_type.llvm)
 
 
 register_model(VectorType)(_VectorModel)
