@@ -16,7 +16,7 @@ class TooManyTurns(Placed):
     instead of a loop.
     """
 
-    code = "E0601"
+    code = "E0611"
     count: str
     limit: int
 
@@ -34,7 +34,7 @@ class TooLarge(Placed):
     number known while compiling fits 64 bits.
     """
 
-    code = "E0602"
+    code = "E0612"
     what: str
     limit: str
 
@@ -51,7 +51,7 @@ class TooDeep(Placed):
     Functions and layers may call each other up to 40 deep. Flatten the program.
     """
 
-    code = "E0603"
+    code = "E0613"
 
     @property
     def message(self) -> str:

@@ -235,3 +235,19 @@ class NumberError(Placed):
     def message(self) -> str:
         """The mistake in one line."""
         return f"{self.what}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RuleBroken(Placed):
+    """The operands do not fit the operation.
+
+    The message is the operation's own rule. Check the axes, sizes and dtypes of what it is given.
+    """
+
+    code = "E0314"
+    why: str
+
+    @property
+    def message(self) -> str:
+        """The mistake in one line."""
+        return self.why
