@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 import click
@@ -12,6 +13,7 @@ from dlc.cli.options import common, pairs, sets
 
 if TYPE_CHECKING:
     from dlc.graph import Graph
+    from dlc.runtime.memory import Memory
     from dlc.semantics.program import Program
 
 HEAD = ("layer", "parameters", "FLOPs", "bytes")
@@ -48,9 +50,11 @@ def _tell(
     given: Mapping[str, int],
     depth: int,
 ) -> None:
+    from dlc.codegen.machine import host
+    from dlc.codegen.program import generate
     from dlc.reference.interpreter import all_symbols
     from dlc.runtime.cost import cost_by_layer
-    from dlc.runtime.memory import peak_bytes
+    from dlc.runtime.memory import memory_of
     from dlc.transform.pipeline import lower
 
     graph = lower(graph)
@@ -61,22 +65,28 @@ def _tell(
         for place, number in enumerate((layer.parameters, layer.flops, layer.bytes)):
             row[place] += number
     total = [sum(column) for column in zip(*rows.values(), strict=True)] or [0, 0, 0]
-    peak = peak_bytes(graph, sizes)
+    memory = memory_of(generate(graph, host()).plan, sizes)
     where = ", ".join(f"{name} = {number}" for name, number in sizes.items())
     lines = [HEAD, *((path or "(outside)", *map(_shown, row)) for path, row in rows.items())]
     lines.append(("total", *map(_shown, total)))
     text = table(lines, right=frozenset((1, 2, 3)))
     console.result(
         "cost",
-        f"{title}{f' ({where})' if where else ''}\n{text}\npeak memory {_shown(peak)} bytes\n",
+        f"{title}{f' ({where})' if where else ''}\n{text}\n{_memory_line(memory)}\n",
         program=title,
         sizes=sizes,
         layers=[dict(zip(_KEYS, (path, *row), strict=True)) for path, row in rows.items()],
         parameters=total[0],
         flops=total[1],
         bytes=total[2],
-        peak_bytes=peak,
+        peak_bytes=memory.peak,
+        memory=asdict(memory),
     )
+
+
+def _memory_line(memory: Memory) -> str:
+    parts = ", ".join(f"{name} {_shown(count)}" for name, count in asdict(memory).items())
+    return f"peak memory {_shown(memory.peak)} bytes: {parts}"
 
 
 _KEYS = ("path", "parameters", "flops", "bytes")

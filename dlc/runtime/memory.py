@@ -1,38 +1,41 @@
-"""The peak memory of a program, known before it runs."""
+"""The memory of a program, known exactly before it runs: its plan has the place of every byte."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 
-from dlc.graph import Graph
-from dlc.ops import REGISTRY
-from dlc.runtime.cost import bytes_of
+from dlc.schedule.memory import buffer_bytes, layout
+from dlc.schedule.plan import Place, Plan
 
 
-def peak_bytes(graph: Graph, sizes: Mapping[str, int]) -> int:
-    """Inputs, parameters, results, and the intermediates that live at once, in bytes.
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """Bytes that a program holds while it runs, by what they are for."""
 
-    Values live from their computation to their last reader, in the order of the graph; views take
-    no memory of their own.
-    """
-    nodes = graph.nodes
-    last = {node: place for place, node in enumerate(nodes)}
-    for place, node in enumerate(nodes):
-        for arg in node.args:
-            last[arg] = max(last[arg], place)
-    for node in reversed(nodes):
-        if node.op != "input" and REGISTRY[node.op].kind == "view":
-            for arg in node.args:
-                last[arg] = max(last[arg], last[node])
-    kept = {*graph.inputs, *graph.outputs.values()}
-    fixed = sum(bytes_of(node.type, sizes) for node in kept)
-    ends: dict[int, int] = {}
-    live = peak = 0
-    for place, node in enumerate(nodes):
-        if node not in kept and REGISTRY[node.op].kind != "view":
-            size = bytes_of(node.type, sizes)
-            live += size
-            ends[last[node]] = ends.get(last[node], 0) + size
-        peak = max(peak, live)
-        live -= ends.pop(place, 0)
-    return fixed + peak
+    arena: int
+    """Intermediates, laid out over each other by lifetime; of one call at a time."""
+    weights: int
+    """Params, states and the optimiser's slots."""
+    inputs: int
+    outputs: int
+    constants: int
+
+    @property
+    def peak(self) -> int:
+        """All of it."""
+        return self.arena + self.weights + self.inputs + self.outputs + self.constants
+
+
+def memory_of(plan: Plan, sizes: Mapping[str, int]) -> Memory:
+    """What the plan takes for these run-time sizes. Raises KeyError for a missing one."""
+    total: dict[Place, int] = {}
+    for buffer in plan.buffers:
+        total[buffer.place] = total.get(buffer.place, 0) + buffer_bytes(buffer, sizes)
+    return Memory(
+        arena=layout(plan.buffers, sizes).bytes,
+        weights=total.get("bound", 0),
+        inputs=total.get("input", 0),
+        outputs=total.get("output", 0),
+        constants=total.get("constant", 0),
+    )
