@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
@@ -135,8 +135,20 @@ def _kernels_text(graph: Graph) -> str:
     return "\n\n".join(generated.readable[key].strip("\n") for key in generated.plan.kernels)
 
 
+def _machine_text(graph: Graph, form: Literal["llvm", "asm"]) -> str:
+    from dlc.codegen.compile import show_kernel
+    from dlc.codegen.machine import host
+    from dlc.runtime.build import generated_of
+
+    generated = generated_of(graph, host())
+    texts = [show_kernel(generated.texts[key], host(), form) for key in generated.plan.kernels]
+    return "\n\n".join(texts)
+
+
 _EMITTERS: dict[str, Callable[[Graph], str]] = {
     "graph": _graph_text,
     "transformed": _transformed_text,
     "kernels": _kernels_text,
+    "llvm": lambda graph: _machine_text(graph, "llvm"),
+    "asm": lambda graph: _machine_text(graph, "asm"),
 }

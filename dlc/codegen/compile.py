@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import llvmlite
 import llvmlite.binding as llvm
@@ -217,8 +217,24 @@ define void @{entry}(i64 %lo, i64 %hi, i64 %args) nounwind {attributes} {{
 """
 
 
+def show_kernel(text: str, machine: Machine, form: Literal["llvm", "asm"]) -> str:
+    """The optimised LLVM text of a kernel, or its assembly: for people. Raises CompileError."""
+    try:
+        with global_compiler_lock:
+            module, target = _optimised(*_front_end(text, machine), machine, checked=False)
+            return str(module) if form == "llvm" else str(target.emit_assembly(module))
+    except Exception as error:
+        raise CompileError(f"{error}\nin the kernel\n{text}") from error
+
+
 def _back_end(module: Any, inner: str, machine: Machine, *, checked: bool) -> bytes:
-    """Adds the C entry, hides all else, optimises for the machine, emits the object."""
+    """The object of a kernel for the machine."""
+    parsed, target = _optimised(module, inner, machine, checked=checked)
+    return bytes(target.emit_object(parsed))
+
+
+def _optimised(module: Any, inner: str, machine: Machine, *, checked: bool) -> tuple[Any, Any]:
+    """Adds the C entry, hides all else, optimises; gives LLVM's module and code generator."""
     attributes = '"frame-pointer"="all"' if checked else ""
     quoted = inner if re.fullmatch(r"[\w.$]+", inner) else f'"{inner}"'
     wrapper = _WRAPPER.format(entry=ENTRY, inner=quoted, attributes=attributes)
@@ -233,7 +249,7 @@ def _back_end(module: Any, inner: str, machine: Machine, *, checked: bool) -> by
         if not variable.is_declaration:
             variable.linkage = llvm.Linkage.internal
     optimise(parsed, target)
-    return bytes(target.emit_object(parsed))
+    return parsed, target
 
 
 def optimise(module: Any, target: Any) -> None:
