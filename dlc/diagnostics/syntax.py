@@ -357,6 +357,7 @@ class LineEndsEarly(SyntaxMistake):
     example = "def f(x):\n    y = x +\n        1\n    return y\n"
     missing: str
     in_expression: bool = False
+    fix: str | None = None
 
     @property
     def message(self) -> str:
@@ -372,7 +373,7 @@ class LineEndsEarly(SyntaxMistake):
     def help(self) -> str | None:
         """How to go on."""
         if not self.in_expression:
-            return None
+            return self.fix
         return "to go on in the next line, use brackets, or start that line with `|>`"
 
 
@@ -465,4 +466,4 @@ class TypedAssignment(SyntaxMistake):
     @property
     def help(self) -> str | None:
         """The fix."""
-        return "leave the type out: `y = ...`"
+        return "write `name = value`, without a type"

@@ -53,6 +53,27 @@ FOREIGN_STATEMENTS = {
     "const": "write `NAME = value` at the top of the file",
     "async": "remove it",
 }
+LAYER_FORM = "layer NAME(In -> Out)(x: float[.., In]) -> float[.., Out]:"
+FORMS = {
+    "from": "from models.lenet import LeNet",
+    "axis": "axis N, K = 10, Tap for over = 3",
+    "hyper": "hyper lr: float = 1e-3 in log(1e-5, 1e-1)",
+    "def": "def NAME(x: float[..]) -> float[..]:",
+    "layer": "layer NAME = Linear(In -> Out)",
+    "model": "model NAME(x: f32[N, C]) -> f32[N, K]:",
+    "optimizer": "optimizer NAME(lr: float)(p, g):",
+    "train": "train NAME:",
+    "step": "step(x: f32[N, C], label: i32[N]):",
+    "batch": "batch N = 64",
+    "param": "param weight: float[In, Out] = 0",
+    "state": "state average: float[C] = 0",
+    "carry": "carry h: float[.., H] = 0",
+    "emit": "emit out = h",
+    "for": "for a, b in LIST:",
+    "scan": "scan t in T:",
+    "minimize": "minimize LOSS wrt NET using adam(1e-3)",
+    "metric": "metric NAME = VALUE",
+}
 KINDS = {
     NAME: "a name", NUMBER: "a number", STRING: "a string", NL: "the end of the line",
     INDENT: "an indented block", "_DEDENT": "the end of the block", "$END": "the end of the file",
@@ -81,7 +102,7 @@ def explain(
         or _misplaced(line, at, accepted, accepted_first)
         or _assignment(line, at)
         or _line_end(line, at, accepted)
-        or _unexpected(line, at, _expected(accepted, terminals))
+        or _unexpected(line, at, accepted, _expected(accepted, terminals))
     )
 
 
@@ -247,15 +268,18 @@ def _line_end(line: list[Token], at: int, accepted: Collection[str]) -> Diagnost
     missing = {"EQUAL": "`= ...`", "USING": "`using OPTIMIZER(...)`", "WRT": "`wrt NETWORK`"}
     for terminal, words in missing.items():
         if terminal in accepted and line[0].text not in HEADERS - {"layer"}:
-            return mistakes.LineEndsEarly(token.span, words)
+            return mistakes.LineEndsEarly(token.span, words, fix=_form(line, at, accepted))
     return None
 
 
-def _unexpected(line: list[Token], at: int, expected: tuple[str, ...]) -> Diagnostic:
+def _unexpected(
+    line: list[Token], at: int, accepted: Collection[str], expected: tuple[str, ...]
+) -> Diagnostic:
     token = line[at]
+    fix = _fix(line, at, expected) or _form(line, at, accepted)
     if token.type == NL and expected:
-        return mistakes.LineEndsEarly(token.span, texts.either(expected))
-    return mistakes.UnexpectedToken(token.span, _shown(token), expected, _fix(line, at, expected))
+        return mistakes.LineEndsEarly(token.span, texts.either(expected), fix=fix)
+    return mistakes.UnexpectedToken(token.span, _shown(token), expected, fix)
 
 
 def _fix(line: list[Token], at: int, expected: tuple[str, ...]) -> str | None:
@@ -272,6 +296,18 @@ def _fix(line: list[Token], at: int, expected: tuple[str, ...]) -> str | None:
     if token.text == "as":
         return "names are imported as they are"
     return None
+
+
+def _form(line: list[Token], at: int, accepted: Collection[str]) -> str | None:
+    """The form of the declaration, if the mistake is in the declaration itself."""
+    first = line[0]
+    if first.text not in FORMS or first.type == NAME or at == 0:
+        return None
+    in_expression = "PLUS" in accepted or _depth(line, at) > 0
+    if in_expression and first.text != "minimize":
+        return None
+    defines = first.text == "layer" and "EQUAL" not in accepted
+    return f"the form is `{LAYER_FORM if defines else FORMS[first.text]}`"
 
 
 def _shown(token: Token) -> str:
@@ -291,4 +327,4 @@ def _expected(accepted: Collection[str], terminals: dict[str, str]) -> tuple[str
         words = [word for word in words if word not in CONTINUES]
     kinds = [KINDS[name] for name in found if name in KINDS]
     expected = (*kinds, *(f"`{word}`" for word in words))
-    return expected if len(expected) <= 4 else ()
+    return expected if len(expected) <= 5 else ()
