@@ -18,9 +18,23 @@ import llvmlite.binding as llvm
 import numba
 from numba.core import types
 from numba.core.codegen import CPUCodeLibrary
-from numba.core.compiler import Flags, compile_extra
+from numba.core.compiler import CompilerBase, Flags, compile_extra
 from numba.core.compiler_lock import global_compiler_lock
+from numba.core.compiler_machinery import PassManager
 from numba.core.registry import cpu_target
+from numba.core.typed_passes import (
+    IRLegalization,
+    NativeLowering,
+    NoPythonBackend,
+    NopythonTypeInference,
+    PreLowerStripPhis,
+)
+from numba.core.untyped_passes import (
+    FixupArgs,
+    IRProcessing,
+    ReconstructSSA,
+    TranslateByteCode,
+)
 
 from dlc import cache
 from dlc.codegen.elf import undefined_symbols
@@ -171,6 +185,24 @@ class _Library(CPUCodeLibrary):
         return self._final_module
 
 
+_PASSES: tuple[Any, ...] = (
+    TranslateByteCode, FixupArgs, IRProcessing, ReconstructSSA, NopythonTypeInference,
+    PreLowerStripPhis, IRLegalization, NativeLowering, NoPythonBackend,
+)  # fmt: skip
+
+
+class _Pipeline(CompilerBase):
+    """What kernel text needs of Numba: a third of the time goes into the other passes."""
+
+    def define_pipelines(self) -> list[Any]:
+        make: Any = PassManager
+        manager = make(ENTRY)
+        for one in _PASSES:
+            manager.add_pass(one, one.__name__)
+        manager.finalize()
+        return [manager]
+
+
 _compile: Any = compile_extra
 _SIGNATURE = (types.intp, types.intp, types.intp)
 
@@ -186,8 +218,9 @@ def _front_end(text: str, machine: Machine) -> tuple[Any, str]:
     make: Any = _Library
     library = make(target_context.codegen(), ENTRY)
     result = _compile(
-        typing_context, target_context, function, _SIGNATURE, types.void, _flags(), {}, library
-    )
+        typing_context, target_context, function, _SIGNATURE, types.void, _flags(), {}, library,
+        pipeline_class=_Pipeline,
+    )  # fmt: skip
     return library.linked(), result.fndesc.llvm_func_name
 
 
