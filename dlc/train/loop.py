@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -154,11 +154,11 @@ class Trainer:
         loss is not finite.
         """
         while not self._over():
-            with Signals() as signals:
+            with Signals() as signals, self._telling():
                 self._prepare()
                 record = self._epoch(signals)
             yield record
-        with Signals() as signals:
+        with Signals() as signals, self._telling():
             self._finish(signals)
 
     def run(self) -> Run:
@@ -408,6 +408,15 @@ class Trainer:
 
     def _warn(self, warning: Diagnostic) -> None:
         self._tell(lambda callback: callback.on_warning(self, warning))
+
+    @contextmanager
+    def _telling(self) -> Iterator[None]:
+        """Tells the callbacks if training ends by an exception."""
+        try:
+            yield
+        except BaseException:
+            self._tell(lambda callback: callback.on_failure(self))
+            raise
 
     def _tell(self, event: Callable[[Callback], None]) -> None:
         for callback in self.options.callbacks:

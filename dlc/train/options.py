@@ -40,6 +40,9 @@ class Callback:
     def on_end(self, trainer: Trainer, run: Run) -> None:
         """Training is over, or was interrupted and saved."""
 
+    def on_failure(self, trainer: Trainer) -> None:
+        """Training ends by an exception."""
+
     def on_warning(self, trainer: Trainer, warning: Diagnostic) -> None:
         """Something that the user should know."""
 
