@@ -73,9 +73,7 @@ def canonical(text: str) -> str:
 
 
 def _step(kernel: Kernel, printed: Printed) -> _Step:
-    writes = {
-        s.buffer for n in kernel.nests for s in [*n.body, *n.after] if isinstance(s, Store)
-    }
+    writes = {s.buffer for n in kernel.nests for s in [*n.body, *n.after] if isinstance(s, Store)}
     touched = {a for a in printed.arguments if isinstance(a, Buffer)}
     label = ", ".join(dict.fromkeys(describe(m) for m in kernel.members))
     spans = tuple(dict.fromkeys((s.source.path, s.line) for s in printed.spans))
@@ -85,7 +83,7 @@ def _step(kernel: Kernel, printed: Printed) -> _Step:
 
 # ---- updates ----
 def _updates(plan: Schedule, steps: list[_Step], machine: Machine) -> list[_Step]:
-    """Next values go straight over the old ones where no one reads those any more; else by a copy."""
+    """Next values go over the old ones where no one reads those any more; else by a copy."""
     copies = []
     inputs = {n.attrs["name"]: n for n in plan.graph.inputs}
     for name, node in plan.graph.outputs.items():
@@ -172,7 +170,10 @@ def _plan(plan: Schedule, steps: list[_Step], keys: dict[str, str], machine: Mac
     )
     return Plan(
         _symbols(graph),
-        tuple(PlanPort(n.attrs["name"], n.attrs["role"], n.type.dtype, n.type.dims) for n in graph.inputs),
+        tuple(
+            PlanPort(n.attrs["name"], n.attrs["role"], n.type.dtype, n.type.dims)
+            for n in graph.inputs
+        ),
         tuple(
             PlanPort(name, "data", n.type.dtype, n.type.dims)
             for name, n in graph.outputs.items()
@@ -238,7 +239,7 @@ def _plan_buffer(buffer: Buffer, life: tuple[int, int], machine: Machine) -> Pla
     )
 
 
-def _table(values: np.ndarray, buffer: Buffer) -> bytes:  # type: ignore[type-arg]
+def _table(values: np.ndarray, buffer: Buffer) -> bytes:
     if buffer.dtype == "bf16":
         return (values.astype(np.float32).view(np.uint32) >> 16).astype(np.uint16).tobytes()
     return np.ascontiguousarray(values, NUMPY_DTYPES[buffer.dtype]).tobytes()

@@ -106,16 +106,18 @@ class Access:
         result: Expr | None = None
         for read in reversed(reads):
             index = {a: _affine(i) for a, i in read.index.items()}
-            needed = tuple(
-                Test(_affine(i), n) for i, n in read.inside if not inside(_affine(i), n)
-            )
+            needed = tuple(Test(_affine(i), n) for i, n in read.inside if not inside(_affine(i), n))
             value = self.pull(node.args[read.argument], index, tests + needed)
-            if result is None and len(reads) > 1:
-                result = value
-            elif not needed or (outside == 0 and len(reads) == 1 and _absorbed(value, needed)):
+            if (
+                (result is None and len(reads) > 1)
+                or not needed
+                or (outside == 0 and len(reads) == 1 and _absorbed(value, needed))
+            ):
                 result = value
             else:
-                other = result if result is not None else self.make("const", value.dtype, value=outside)
+                other = (
+                    result if result is not None else self.make("const", value.dtype, value=outside)
+                )
                 result = self.select(self.mask(needed), value, other)
         assert result is not None, node
         return result

@@ -1,4 +1,4 @@
-"""What the scheduler knows of a graph: which nodes have memory, which loops they share, what reads what."""
+"""What the scheduler knows of a graph: what has memory, what shares loops, what reads what."""
 
 from __future__ import annotations
 
@@ -16,7 +16,6 @@ from dlc.schedule.reduction import (
     Reduction,
     fold_chain,
     is_view,
-    reduced_axes,
     reduces,
     reduction,
 )
@@ -119,7 +118,7 @@ def is_contraction(facts: Facts, node: Node) -> bool:
 
 
 def _folded(facts: Facts) -> frozenset[Node]:
-    """Dots (and unwindows) that only an unwindow reads, through views that move no element twice."""
+    """Dots and unwindows that only an unwindow reads, through views of the same elements."""
     found: set[Node] = set()
     for node in facts.nodes:
         if node.op != "unwindow":
@@ -151,7 +150,9 @@ def _find_real(facts: Facts) -> None:
             real |= reduces(node) or record.kind == "sort"
             real |= node.op == "scatter" and bool(node.attrs["over"])
         below = sum(price[a] for a in node.args)
-        price[node] = below + (30 if node.op == "uniform" else record.cost if record.kind == "map" else 0)
+        price[node] = below + (
+            30 if node.op == "uniform" else record.cost if record.kind == "map" else 0
+        )
         depth[node] = 1 + max((depth[a] for a in node.args), default=0)
         readers = [u for u in facts.users[node] if u.op != "stop_gradient"]
         if record.kind in ("map", "random", "gather") and node.type.dims:
@@ -223,7 +224,7 @@ def _read(facts: Facts, node: Node) -> None:
     facts.readings[node] = tuple(real)
     for reading in real:
         for axis, index in reading.env.items():
-            simple = not index.terms or index.const == Size() and len(index.terms) == 1
+            simple = not index.terms or (index.const == Size() and len(index.terms) == 1)
             if not simple and reading.source in facts.canon:
                 facts.windowed.add(facts.loop(reading.source, axis, Size.of(1)).axis)
             if not simple:
@@ -249,7 +250,7 @@ def _probe(facts: Facts, node: Node, env: Env, loop: Loops) -> list[Reading]:
 
     access = Access(facts.stored, load)
     if reduces(node):
-        reduction(node, env, loop, facts.folded).value(access)  
+        reduction(node, env, loop, facts.folded).value(access)
     elif node.op == "scatter" and node.attrs["over"]:
         access.pull(node.args[0], scatter_env(node, env, loop))
         for index in node.args[1:]:
@@ -263,9 +264,7 @@ def _probe(facts: Facts, node: Node, env: Env, loop: Loops) -> list[Reading]:
     return readings
 
 
-def _inherited(
-    facts: Facts, iter: Iter, readings: list[Reading], taken: set[Axis]
-) -> Axis | None:
+def _inherited(facts: Facts, iter: Iter, readings: list[Reading], taken: set[Axis]) -> Axis | None:
     """The name of the loop that a producer had for the axis read at exactly `iter`."""
     for reading in readings:
         for axis, index in reading.env.items():

@@ -75,9 +75,9 @@ def _candidates(state: Grouping, node: Node) -> list[Kernel]:
     loops = set(state.facts.free(node).values())
     for kernel in state.kernels:
         first = kernel.members[0]
-        if set(state.facts.free(first).values()) == loops and loops and not reduces(node):
-            if any(reads & set(state.facts.producers(m)) for m in kernel.members):
-                homes.setdefault(id(kernel), kernel)
+        alike = set(state.facts.free(first).values()) == loops and loops and not reduces(node)
+        if alike and any(reads & set(state.facts.producers(m)) for m in kernel.members):
+            homes.setdefault(id(kernel), kernel)
     return [k for k in reversed(state.kernels) if id(k) in homes]
 
 
@@ -153,7 +153,7 @@ def _by_stride(state: Grouping, node: Node, outer: list[Iter]) -> list[Iter]:
 
 
 def _sorted(state: Grouping) -> list[Kernel]:
-    """Producers first; joining changes the order of making. Readers of a parameter before its update."""
+    """Producers first, readers of a parameter before its update: joining changed the order."""
     after = _anti_dependences(state)
     out: list[Kernel] = []
     done: set[int] = set()
@@ -186,15 +186,12 @@ def _anti_dependences(state: Grouping) -> dict[int, list[Kernel]]:
             continue
         writer = state.home[node]
         for reader in readers.get(name.removeprefix("update:"), []):
-            if reader is not writer and not state.depends(reader, writer):
-                if not _reaches(found, writer, reader, state):
-                    found.setdefault(id(writer), []).append(reader)
+            if reader is not writer and not _reaches(found, writer, reader, state):
+                found.setdefault(id(writer), []).append(reader)
     return found
 
 
-def _reaches(
-    extra: dict[int, list[Kernel]], start: Kernel, goal: Kernel, state: Grouping
-) -> bool:
+def _reaches(extra: dict[int, list[Kernel]], start: Kernel, goal: Kernel, state: Grouping) -> bool:
     """Whether `goal` must already come after `start`, with the edges added so far."""
     seen: set[int] = set()
     todo = [goal]

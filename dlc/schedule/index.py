@@ -1,4 +1,4 @@
-"""Index expressions of kernels: affine in loop variables, with quotients, remainders and data where views need them."""
+"""Index expressions of kernels: affine, and with quotients and data where views need them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The kernel IR: nests of accumulations under shared outer loops, with a lane axis and a register tile.
+"""The kernel IR: nests of accumulations under shared outer loops, a lane axis, a register tile.
 
 Every value is a vector over the kernel's lane axis; a value that does not vary with it is the
 same in all lanes. A contraction is a reduction whose kernel holds a tile of its free axes in
@@ -58,7 +58,8 @@ class Expr:
     """A value; equal operations on equal operands are one object in a kernel.
 
     op: `load` (buffer, offset, tests: the load happens where they hold, else 0), `const` (value),
-    `index` (offset: the number itself), `uniform` (offset: the element's number, value: (place, word), args: seed, step),
+    `index` (offset: the number itself), `uniform` (offset: the
+    element's number, value: (place, word), args: seed, step),
     `ref` (value: the accumulator), `inside` (tests), or the code of a map over `args`.
     """
 
@@ -66,7 +67,7 @@ class Expr:
     dtype: DType
     args: tuple[Expr, ...] = ()
     buffer: Buffer | None = None
-    offset: Affine = Affine()
+    offset: Affine = field(default_factory=Affine)
     tests: tuple[Test, ...] = ()
     value: object = None
     deps: frozenset[Iter] = frozenset()

@@ -1,4 +1,4 @@
-"""How stored tensors lie in memory: the order of their axes, halos for windows, second layouts for contractions.
+"""How stored tensors lie in memory: orders of axes, halos for windows, second layouts.
 
 A named axis has no order until here. Contractions vote for the innermost axis of the tensors
 around them; a zero-padded window gets a halo of zeros around its source; an operand that lies
@@ -95,7 +95,7 @@ def make_buffer(layout: Layout, node: Node, name: str, lanes: int) -> Buffer:
 def with_copies(facts: Facts, layout: Layout) -> Graph:
     """The graph with second layouts: operands that lie otherwise than their contraction wants.
 
-        y = dot(g, w, over=H)      becomes      y = dot(g, broadcast(w, last=In), over=H)
+    y = dot(g, w, over=H)      becomes      y = dot(g, broadcast(w, last=In), over=H)
     """
     wanted: dict[tuple[Node, Node], Axis | None] = {}
     for node in facts.real:

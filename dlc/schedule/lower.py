@@ -90,6 +90,7 @@ def _sort(facts: Facts, node: Node, buffer_of: BufferOf) -> Nest:
     """What is sorted and where the indices go, at the first element of a row."""
     env = facts.env(node)
     loops = [i for a in node.attrs["over"] for i in env[a].iters]
+
     def load(source: Node, index: Env, tests: Tests) -> Expr:
         return read(access, buffer_of(source), index, tests)
 
@@ -137,9 +138,7 @@ def _nest(state: _Lowering, key: Key) -> None:
     kernel.nests.append(nest)
 
 
-def _own(
-    state: _Lowering, key: Key, access: Access, source: Node, env: Env, tests: Tests
-) -> Expr:
+def _own(state: _Lowering, key: Key, access: Access, source: Node, env: Env, tests: Tests) -> Expr:
     """A value that this kernel computes: the same unit of work must have computed it."""
     own = state.facts.env(source)
     outer = set(state.kernel.outer)

@@ -1,4 +1,4 @@
-"""Reductions as sums over loops: what is accumulated, over which axes, for every op that reduces."""
+"""Reductions as loops: what is accumulated, over which axes, for every op that reduces."""
 
 from __future__ import annotations
 
@@ -61,9 +61,7 @@ def reduction(node: Node, env: Env, loops: Loops, folded: frozenset[Node]) -> Re
         position = Affine()
         for axis in node.attrs["over"]:
             position = position * x.type.size(axis) + index[axis]
-    return Reduction(
-        ACCUMULATE[node.op], iters, lambda access: access.pull(x, index), position
-    )
+    return Reduction(ACCUMULATE[node.op], iters, lambda access: access.pull(x, index), position)
 
 
 def fold_chain(node: Node) -> tuple[Node, ...]:
@@ -107,8 +105,8 @@ def _dot(
 
 
 def _taps(node: Node) -> Size:
-    x, stride = node.args[0], node.attrs["stride"]
-    taps = x.type.size(node.attrs["tap"])
+    stride: int = node.attrs["stride"]
+    taps = node.args[0].type.size(node.attrs["tap"])
     if stride != 1 and node.attrs["dilation"] == 1:
         return (taps + (stride - 1)) // stride
     return taps
@@ -162,7 +160,7 @@ def _fold(
     loops: Loops,
     folded: frozenset[Node],
 ) -> Reduction:
-    """Through the views to the folded dot (or unwindow): its loops join, its operands are tested."""
+    """Through the views to the folded reduction: its loops join, its operands are tested."""
     for view in chain[:-1]:
         code = REGISTRY[view.op].code
         assert isinstance(code, ViewCode)
@@ -181,8 +179,7 @@ def _fold(
 
 
 def _renamed(view: Node, axis: Axis) -> Axis:
+    names: dict[Axis, Axis] = {}
     if view.op == "rename":
-        for old, new in view.attrs["mapping"]:
-            if new == axis:
-                return old
-    return axis
+        names = {new: old for old, new in view.attrs["mapping"]}
+    return names.get(axis, axis)

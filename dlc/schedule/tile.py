@@ -147,11 +147,12 @@ def _tile_contraction(kernel: Kernel, target: Target) -> None:
     panels = -(-lane.size.constant // target.lanes)
     rows = [i for i in kernel.outer if i != lane and not all(i in o.iters for o in wide)]
     rows = rows or [i for i in kernel.outer if i != lane]
+    choices: list[Iter | None] = [*rows] or [None]
     best: tuple[float, int] | None = None
     for vectors in (1, 2, 4):
         if panels % vectors:
             continue
-        for row in rows or [None]:
+        for row in choices:
             for count in range(1, 13 if row else 2):
                 if count * vectors + vectors + 1 > target.registers:
                     continue
@@ -203,7 +204,10 @@ def _cut(kernel: Kernel, target: Target) -> None:
         if last.size.constant is None:
             break
         left = volume(
-            [Size.of(-(-estimate(i.size) // kernel.step(i, target.lanes))) for i in kernel.units[:-1]]
+            [
+                Size.of(-(-estimate(i.size) // kernel.step(i, target.lanes)))
+                for i in kernel.units[:-1]
+            ]
         )
         if left < UNITS and not (left >= 8 and work < WORK / 16):
             break

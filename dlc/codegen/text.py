@@ -1,0 +1,93 @@
+"""The text of a kernel while it is printed: lines, arguments, names, places of the tile."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from itertools import product as cartesian
+
+from dlc.graph import Size
+from dlc.schedule.index import Iter
+from dlc.schedule.kernel import Buffer, Kernel
+
+Coords = dict[Iter, int]
+"""A place in the register tile: how far each loop that the tile holds is ahead."""
+
+
+@dataclass(slots=True)
+class KernelText:
+    """Lines so far, and what has a name: arguments, loops, values in the scopes of open loops."""
+
+    kernel: Kernel
+    lanes: int
+    lines: list[str] = field(default_factory=list)
+    depth: int = 1
+    arguments: dict[Buffer | Size, str] = field(default_factory=dict)
+    scopes: list[dict[object, str]] = field(default_factory=lambda: [{}])
+    names: dict[Iter, str] = field(default_factory=dict)
+    tile: dict[Iter, int] = field(default_factory=dict)
+    count: int = 0
+
+    def line(self, text: str) -> None:
+        """Append a line at the current depth."""
+        self.lines.append("    " * self.depth + text)
+
+    def blocks(self, iter: Iter) -> Size:
+        """How many steps an outer loop takes."""
+        step = self.kernel.step(iter, self.lanes)
+        return (iter.size + (step - 1)) // step
+
+    def fresh(self, prefix: str) -> str:
+        """A name that no other value has."""
+        self.count += 1
+        return f"{prefix}{self.count}"
+
+    def name(self, iter: Iter) -> str:
+        """The variable of a loop."""
+        if iter not in self.names:
+            base = re.sub(r"\W", "_", iter.axis.name).lower()
+            taken = set(self.names.values())
+            name, n = f"i_{base}", 1
+            while name in taken:
+                n += 1
+                name = f"i_{base}{n}"
+            self.names[iter] = name
+        return self.names[iter]
+
+    def argument(self, thing: Buffer | Size) -> str:
+        """The name of an argument."""
+        if thing not in self.arguments:
+            if isinstance(thing, Buffer):
+                base = re.sub(r"\W", "_", thing.name)
+                self.arguments[thing] = f"p{len(self.arguments)}_{base}"
+            else:
+                self.arguments[thing] = f"n{len(self.arguments)}"
+        return self.arguments[thing]
+
+    def size(self, size: Size) -> str:
+        """A size as a literal or an argument."""
+        value = size.constant
+        return self.argument(size) if value is None else str(value)
+
+    def coords(self, deps: Iterable[Iter]) -> Iterator[Coords]:
+        """All places in the tile, over those of `deps` that it holds."""
+        held = [i for i in self.tile if i in deps and self.held(i) > 1]
+        steps = [range(0, self.tile[i], self.lanes if i == self.kernel.lane else 1) for i in held]
+        for place in cartesian(*steps):
+            yield dict(zip(held, place, strict=True))
+
+    def held(self, iter: Iter) -> int:
+        """How many places of a loop the tile holds."""
+        step = self.tile[iter]
+        return step // self.lanes if iter == self.kernel.lane else step
+
+    def suffix(self, coords: Coords) -> str:
+        """The end of the name of a value at a place of the tile."""
+        parts = [str(c // (self.lanes if i == self.kernel.lane else 1)) for i, c in coords.items()]
+        return "".join(f"_{p}" for p in parts)
+
+    def iter_text(self, iter: Iter, coords: Coords) -> str:
+        """A loop variable at a place of the tile."""
+        shift = coords.get(iter, 0)
+        return f"{self.name(iter)} + {shift}" if shift else self.name(iter)

@@ -1,0 +1,237 @@
+"""Expressions of a kernel as text: loads, indices, masks, and functions of values."""
+
+from __future__ import annotations
+
+import math
+
+from dlc.codegen.text import Coords, KernelText
+from dlc.graph import FLOATS, INTEGERS, DType, Size
+from dlc.schedule.index import Affine, Atom, Data, Iter, Quot, Rem, atom_iters
+from dlc.schedule.kernel import Expr, Test
+
+
+class Values(KernelText):
+    """Prints each subexpression once for each tile coordinate that it depends on."""
+
+    __slots__ = ()
+
+    def value(self, expr: Expr, coords: Coords) -> str:
+        """The name of a value, printed where it is first needed."""
+        if expr.op == "ref":
+            assert isinstance(expr.value, str)
+            here = {i: c for i, c in coords.items() if i in expr.deps}
+            return expr.value + self.suffix(here)
+        key = (expr, tuple(sorted(((str(i), c) for i, c in coords.items() if i in expr.deps))))
+        for scope in reversed(self.scopes):
+            if key in scope:
+                return scope[key]
+        text = self.compute(expr, {i: c for i, c in coords.items() if i in expr.deps})
+        name = self.fresh("v")
+        self.line(f"{name} = {text}")
+        self.scopes[-1][key] = name
+        return name
+
+    def compute(self, expr: Expr, coords: Coords) -> str:
+        """A value as an expression over named values."""
+        match expr.op:
+            case "const":
+                return constant(expr.dtype, expr.value)
+            case "load":
+                return self.load(expr, coords)
+            case "index":
+                return self.number(expr, coords)
+            case "inside":
+                return self.mask(expr.tests, coords) or "all_lanes()"
+            case "uniform":
+                return self.uniform(expr, coords)
+            case "round_f16" | "round_bf16":
+                return f"cast_{expr.dtype}({self.value(expr.args[0], coords)})"
+        args = [self.value(a, coords) for a in expr.args]
+        if "{" in expr.op:
+            return expr.op.format(*args)
+        return f"{expr.op}({', '.join(args)})"
+
+    def number(self, expr: Expr, coords: Coords) -> str:
+        """An index as a value of some dtype."""
+        if self.kernel.lane in expr.offset.iters:
+            return f"cast_{expr.dtype}({self.vector(expr.offset, coords)})"
+        text = self.scalar(expr.offset, coords)
+        if expr.dtype in INTEGERS:
+            return f"const_{expr.dtype}({text})"
+        return f"cast_{expr.dtype}(const_i64({text}))"
+
+    def uniform(self, expr: Expr, coords: Coords) -> str:
+        """A random draw."""
+        seed, step = (self.integer(a) for a in expr.args)
+        assert isinstance(expr.value, tuple)
+        place, word = expr.value
+        varies = self.kernel.lane in expr.offset.iters
+        element = (
+            self.vector(expr.offset, coords)
+            if varies
+            else (f"const_i64({self.scalar(expr.offset, coords)})")
+        )
+        return f"uniform_{expr.dtype}({seed}, {step}, {element}, {place}, {word})"
+
+    def integer(self, expr: Expr) -> str:
+        """A scalar integer, the same in all lanes."""
+        if expr.op == "load" and expr.buffer is not None and not expr.offset.terms:
+            return f"get_{expr.dtype}({self.argument(expr.buffer)}, {self.size(expr.offset.const)})"
+        if expr.op == "const":
+            return str(expr.value)
+        return f"scalar_i64(cast_i64({self.value(expr, {})}))"
+
+    def load(self, expr: Expr, coords: Coords) -> str:
+        """An element, or a vector of them."""
+        buffer, offset, lane = expr.buffer, expr.offset, self.kernel.lane
+        assert buffer is not None
+        base, dtype = self.argument(buffer), buffer.dtype
+        mask = self.mask(expr.tests, coords)
+        if lane is None or lane not in offset.iters:
+            return self.splat(expr, coords, mask)
+        if not offset.regular(lane):
+            return (
+                f"gather_{dtype}({base}, {self.vector(offset, coords)}, {self.safe(mask, coords)})"
+            )
+        start, stride = self.scalar(offset, coords), self.size(offset.of(lane))
+        if stride != "1":
+            return f"load_strided_{dtype}({base}, {start}, {stride}, {self.safe(mask, coords)})"
+        if mask is None and (buffer.padded or self.tail(coords) is None):
+            return f"load_{dtype}({base}, {start})"
+        return f"load_masked_{dtype}({base}, {start}, {self.safe(mask, coords)})"
+
+    def splat(self, expr: Expr, coords: Coords, mask: str | None) -> str:
+        """One element in all lanes."""
+        assert expr.buffer is not None
+        base, dtype = self.argument(expr.buffer), expr.buffer.dtype
+        where = self.scalar(expr.offset, coords)
+        if mask is None:
+            return f"splat_{dtype}({base}, {where})"
+        conditions = [
+            self.holds(t, coords) for t in expr.tests if self.kernel.lane not in t.index.iters
+        ]
+        if conditions:
+            where = f"({where}) if ({' and '.join(conditions)}) else 0"
+        return f"select({mask}, splat_{dtype}({base}, {where}), {constant(expr.dtype, 0)})"
+
+    def safe(self, mask: str | None, coords: Coords) -> str:
+        """The mask that keeps a load or store inside its axis."""
+        tail = self.tail(coords)
+        parts = [m for m in (mask, tail) if m is not None]
+        if not parts:
+            return "all_lanes()"
+        return parts[0] if len(parts) == 1 else f"and_({parts[0]}, {parts[1]})"
+
+    def tail(self, coords: Coords) -> str | None:
+        """The mask of lanes inside the lane axis; None where all always are."""
+        lane = self.kernel.lane
+        known = None if lane is None else lane.size.constant
+        if lane is None or (known is not None and known % self.lanes == 0):
+            return None
+        key = ("tail", coords.get(lane, 0))
+        for scope in reversed(self.scopes):
+            if key in scope:
+                return scope[key]
+        name = self.fresh("m")
+        start = self.iter_text(lane, coords)
+        self.line(f"{name} = below({self.size(lane.size)} - ({start}))")
+        self.scopes[-1][key] = name
+        return name
+
+    def scalar(self, index: Affine, coords: Coords) -> str:
+        """An index as an integer; of the first lane where it varies with the lanes."""
+        parts = []
+        for atom, coefficient in index.terms:
+            text, k = self.atom(atom, coords), self.size(coefficient)
+            if k == "1":
+                parts.append(text)
+            else:
+                parts.append(f"({text}) * {k}" if " " in text else f"{text} * {k}")
+        if index.const != Size() or not parts:
+            parts.append(self.size(index.const))
+        return " + ".join(parts).replace("+ -", "- ")
+
+    def atom(self, atom: Atom, coords: Coords) -> str:
+        """A term of a scalar index."""
+        match atom:
+            case Iter():
+                return self.iter_text(atom, coords)
+            case Quot(index=index, size=size):
+                return f"floor_div({self.scalar(index, coords)}, {self.size(size)})"
+            case Rem(index=index, size=size):
+                return f"floor_mod({self.scalar(index, coords)}, {self.size(size)})"
+            case Data(value=value, size=size):
+                here = {i: c for i, c in coords.items() if i in value.deps}
+                found = f"scalar_i64(cast_i64({self.value(value, here)}))"
+                return f"imax(imin({found}, {self.size(size)} - 1), 0)"
+
+    def vector(self, index: Affine, coords: Coords) -> str:
+        """An index as a vector of i64, one for each lane."""
+        lane = self.kernel.lane
+        fixed = [t for t in index.terms if lane not in atom_iters(t[0])]
+        text = f"const_i64({self.scalar(Affine(tuple(fixed), index.const), coords)})"
+        for atom, coefficient in index.terms:
+            if lane not in atom_iters(atom):
+                continue
+            part, k = self.atom_vector(atom, coords), self.size(coefficient)
+            part = part if k == "1" else f"mul({part}, const_i64({k}))"
+            text = part if text == "const_i64(0)" else f"add({text}, {part})"
+        return text
+
+    def atom_vector(self, atom: Atom, coords: Coords) -> str:
+        """A term of an index that varies with the lanes."""
+        match atom:
+            case Iter():
+                return f"lanes_i64({self.iter_text(atom, coords)})"
+            case Quot(index=index, size=size):
+                return f"floordiv({self.vector(index, coords)}, const_i64({self.size(size)}))"
+            case Rem(index=index, size=size):
+                return f"mod({self.vector(index, coords)}, const_i64({self.size(size)}))"
+            case Data(value=value, size=size):
+                found = f"cast_i64({self.value(value, coords)})"
+                top = f"minimum({found}, const_i64({self.size(size)} - 1))"
+                return f"maximum({top}, const_i64(0))"
+
+    def holds(self, test: Test, coords: Coords) -> str:
+        """A test as a scalar condition."""
+        index = self.scalar(test.index, coords)
+        return f"0 <= {index} < {self.size(test.size)}"
+
+    def mask(self, tests: tuple[Test, ...], coords: Coords) -> str | None:
+        """Where all tests hold; None for no tests."""
+        if not tests:
+            return None
+        uniform = [t for t in tests if self.kernel.lane not in t.index.iters]
+        parts = []
+        if uniform:
+            conditions = " and ".join(self.holds(t, coords) for t in uniform)
+            parts.append(f"mask_of({conditions})")
+        for t in tests:
+            if t not in uniform:
+                index, size = self.vector(t.index, coords), self.size(t.size)
+                parts.append(f"and_(ge({index}, const_i64(0)), lt({index}, const_i64({size})))")
+        text = parts[0]
+        for part in parts[1:]:
+            text = f"and_({text}, {part})"
+        key = ("mask", tests, tuple(sorted((str(i), c) for i, c in coords.items())))
+        for scope in reversed(self.scopes):
+            if key in scope:
+                return scope[key]
+        name = self.fresh("m")
+        self.line(f"{name} = {text}")
+        self.scopes[-1][key] = name
+        return name
+
+
+def constant(dtype: DType, value: object) -> str:
+    """A literal in all lanes."""
+    if dtype == "bool":
+        return "all_lanes()" if value else "no_lanes()"
+    if dtype in FLOATS:
+        number = float(value)  # type: ignore[arg-type]
+        if math.isnan(number):
+            return f"const_{dtype}(nan)"
+        if math.isinf(number):
+            return f"const_{dtype}({'-inf' if number < 0 else 'inf'})"
+        return f"const_{dtype}({number!r})"
+    return f"const_{dtype}({int(value)})"  # type: ignore[call-overload]
