@@ -321,18 +321,3 @@ class TableShape(Placed):
     def message(self) -> str:
         """The mistake in one line."""
         return f"this is not a table: {self.why}"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AfterReturn(Placed):
-    """A statement stands after `return` and would never run.
-
-    Remove it, or move it before the `return`.
-    """
-
-    code = "E0420"
-
-    @property
-    def message(self) -> str:
-        """The mistake in one line."""
-        return "this is never reached"

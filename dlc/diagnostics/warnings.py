@@ -132,3 +132,19 @@ class Residual(Placed):
     def message(self) -> str:
         """The mistake in one line."""
         return f"the result has both {self.left} and {self.right}: {self.axes}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AfterReturn(Placed):
+    """A statement stands after `return` and would never run.
+
+    Remove it, or move it before the `return`.
+    """
+
+    code = "W0008"
+    severity = "warning"
+
+    @property
+    def message(self) -> str:
+        """The mistake in one line."""
+        return "this is never reached"
