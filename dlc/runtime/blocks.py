@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 from typing import Any
 
 import numpy as np
@@ -11,8 +12,12 @@ ALIGNMENT = 64
 
 
 def address_of(array: Array) -> int:
-    """The address of the first element."""
-    return int(array.__array_interface__["data"][0])
+    """The address of the first element of a C-contiguous array."""
+    buffer: Any = array
+    try:
+        return ctypes.addressof(ctypes.c_char.from_buffer(buffer))  # the quickest way by far
+    except (TypeError, ValueError):  # read only, or empty
+        return int(array.__array_interface__["data"][0])
 
 
 def aligned_bytes(count: int, fill: int | None = None) -> Array:

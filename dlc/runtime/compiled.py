@@ -18,7 +18,7 @@ from dlc.runtime import pool
 from dlc.runtime.blocks import address_of, pack_bf16, unpack_bf16
 from dlc.runtime.executable import Array, Port
 from dlc.runtime.native import LOADER
-from dlc.runtime.workspace import CALLER_PLACES, Sized, Workspace, size_plan
+from dlc.runtime.workspace import Sized, Workspace, size_plan
 from dlc.schedule.plan import Plan, PlanPort
 
 BOUND_ROLES = ("param", "state", "slot")
@@ -100,11 +100,10 @@ class NativeExecutable:
         self._half = {p.name for p in (*plan.inputs, *plan.outputs) if p.dtype == "bf16"}
         self._range_checks = [c for c in plan.checks if isinstance(c, RangeCheck)]
         self._size_checks = [c for c in plan.checks if isinstance(c, SizeCheck)]
-        self._callers = tuple(
-            (k, b.port, b.place) for k, b in enumerate(plan.buffers) if b.place in CALLER_PLACES
-        )
+        places = list(enumerate(plan.buffers))
+        self._changing = [(k, b.port) for k, b in places if b.place in ("input", "output")]
+        self._staying = [(k, b.port) for k, b in places if b.place == "bound"]
         self._bound: dict[str, Array] = {}
-        self._bound_addresses = np.zeros(max(1, len(plan.buffers)), np.int64)
         self._entries: OrderedDict[Any, _Entry] = OrderedDict()
         self._lock = threading.Lock()
 
@@ -117,17 +116,13 @@ class NativeExecutable:
         Raises ValueError for one that is not C-contiguous or of another dtype or rank.
         """
         found = {}
-        addresses = np.zeros_like(self._bound_addresses)
         for port in self.plan.inputs:
             if port.role not in BOUND_ROLES or port.name not in arrays:
                 continue
             array = arrays[port.name]
             _check_bound(port, array)
             found[port.name] = array
-        for k, name, _ in self._callers:
-            if name in found:
-                addresses[k] = address_of(found[name])
-        self._bound, self._bound_addresses = found, addresses
+        self._bound = found
 
     def run(
         self,
@@ -220,11 +215,14 @@ class NativeExecutable:
         native = self._packed(arrays, results) if self._half else {}
         work = entry.sized.take(fill_nan=self.fill_nan)
         try:
-            self._place(work, arrays, results, native)
-            work.set_profile(profile)
-            self._walk(work, entry.trial, timed=profile is None)
+            self._place(work, entry.sized, arrays, results, native)
+            if profile is None:
+                self._walk(work, entry.trial)
+            else:
+                work.set_profile(profile)
+                pool.run_job(work.job_address, len(profile))
+                work.set_profile(None)
         finally:
-            work.set_profile(None)
             entry.sized.spare.append(work)
         self._unpack(native, arrays, results)
         return results
@@ -248,15 +246,15 @@ class NativeExecutable:
             elif name in self._bound and name not in arrays:
                 unpack_bf16(bits, self._bound[name])
 
-    def _walk(self, work: Workspace, trial: _Trial, *, timed: bool) -> None:
+    def _walk(self, work: Workspace, trial: _Trial) -> None:
         count = self.threads or pool.threads()
-        if count > 1 and trial.alone and timed:
-            count = 1
+        if count == 1 or (trial.alone and not trial.left):
+            pool.run_job(work.job_address, 1)
+            return
         work.set_spin(pool.spin_turns(count))
         start = time.perf_counter()
-        pool.run_job(address_of(work.job), count)
-        if trial.left and timed:
-            trial.told(time.perf_counter() - start)
+        pool.run_job(work.job_address, 1 if trial.alone else count)
+        trial.told(time.perf_counter() - start)
 
     def _outputs(
         self, sized: Sized, arrays: Mapping[str, Array], out: Mapping[str, Array] | None
@@ -275,23 +273,33 @@ class NativeExecutable:
     def _place(
         self,
         work: Workspace,
+        sized: Sized,
         arrays: Mapping[str, Array],
         results: Mapping[str, Array],
         native: Mapping[str, Array],
     ) -> None:
         """Writes the addresses of the caller's arrays into the workspace."""
-        for k, port, place in self._callers:
-            if port in native:
-                work.addresses[k] = address_of(native[port])
-            elif place == "output":
-                work.addresses[k] = address_of(results[port])
-            elif port in arrays:
-                work.addresses[k] = address_of(arrays[port])
-            elif port in self._bound:
-                work.addresses[k] = self._bound_addresses[k]
-            else:
+        words = work.words
+        for k, port in self._changing:
+            array = native.get(port)
+            if array is None:
+                array = results[port] if port in results else arrays[port]
+            address = address_of(array)
+            for slot in sized.places[k]:
+                words[slot] = address
+        bound = self._bound
+        if work.bound is bound and len(arrays) == len(self._fed) and not native:
+            return
+        work.bound = bound
+        for k, port in self._staying:
+            array = native.get(port, arrays.get(port, bound.get(port)))
+            if array is None:
                 raise ValueError(f"{port} is not bound")
-        work.place()
+            if array is not bound.get(port):
+                work.bound = None
+            address = address_of(array)
+            for slot in sized.places[k]:
+                words[slot] = address
 
 
 def _port(port: PlanPort) -> Port:

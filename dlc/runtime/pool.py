@@ -38,6 +38,7 @@ def available_processors() -> int:
     return max(1, min(count, math.ceil(quota)) if quota else count)
 
 
+@lru_cache(maxsize=1)
 def default_threads() -> int:
     """`DLC_THREADS` where it is a number above 0, else all available processors."""
     text = os.environ.get(THREADS_VARIABLE, "")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,8 +16,6 @@ from dlc.schedule.plan import BufferRef, Plan
 POISON = 0xFF
 """Bytes of NaN in every float dtype, and of -1 in the integers."""
 _ROWS, _COUNT, _PROFILE, _SPIN = range(4)
-CALLER_PLACES = ("input", "output", "bound")
-"""Places of buffers whose memory a call brings along."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -39,6 +37,8 @@ class Sized:
     """Where addresses stand in `arguments`."""
     which: Array
     """The place of the buffer of each slot."""
+    places: Mapping[int, tuple[int, ...]]
+    """Where the addresses of each of the caller's buffers stand in `arguments`."""
     shapes: Mapping[str, tuple[int, ...]]
     """Of the outputs."""
     spare: list[Workspace] = field(default_factory=list)
@@ -73,27 +73,33 @@ def size_plan(
                 values.append(0)
             else:
                 values.append(argument.value(sizes))
+    places: dict[int, list[int]] = {k: [] for k, b in enumerate(plan.buffers) if b.port}
+    for slot, k in zip(slots, which, strict=True):
+        if k in places:
+            places[k].append(slot)
     shapes = {p.name: tuple(n.value(sizes) for _, n in p.dims) for p in plan.outputs}
     return Sized(
         plan, dict(sizes), addresses, constants, layout(plan.buffers, sizes), rows,
-        np.array(values, np.int64), np.array(slots, np.intp), np.array(which, np.intp), shapes,
+        np.array(values, np.int64), np.array(slots, np.intp), np.array(which, np.intp),
+        {k: tuple(found) for k, found in places.items()}, shapes,
     )  # fmt: skip
 
 
 @dataclass(slots=True, eq=False)
 class Workspace:
-    """Memory of one run at a time; `addresses` has a word a buffer."""
+    """Memory of one run at a time."""
 
     arena: Array
     rows: Array
     arguments: Array
     job: Array
-    addresses: Array
-    slots: Array
-    """Where the addresses of the caller's arrays stand among the arguments."""
-    which: Array
-    """The buffers of these."""
-    kept: tuple[Any, ...]
+    words: memoryview
+    """The arguments, for quick writing."""
+    job_address: int
+    spin: int = 0
+    bound: object = None
+    """Which binding the addresses of bound arrays are of."""
+    kept: tuple[Any, ...] = ()
 
     @staticmethod
     def make(sized: Sized, *, fill_nan: bool) -> Workspace:
@@ -117,25 +123,17 @@ class Workspace:
         rows[:, 1] += address_of(arguments)
         job = aligned_words(JOB_WORDS)
         job[_ROWS], job[_COUNT] = address_of(rows), len(rows)
-        later = _of_caller(sized, buffers)
         return Workspace(
-            arena, rows, arguments, job, addresses, sized.slots[later], sized.which[later],
-            tuple(sized.constants.values()),
+            arena, rows, arguments, job, memoryview(arguments.data), address_of(job),
+            kept=tuple(sized.constants.values()),
         )  # fmt: skip
-
-    def place(self) -> None:
-        """Writes the caller's addresses into the arguments."""
-        self.arguments[self.slots] = self.addresses[self.which]
 
     def set_spin(self, turns: int) -> None:
         """How long threads spin at barriers."""
-        self.job[_SPIN] = turns
+        if turns != self.spin:
+            self.spin = turns
+            self.job[_SPIN] = turns
 
     def set_profile(self, table: Array | None) -> None:
         """Where times are added: int64 [threads, rows, 2] nanoseconds of work and waiting."""
         self.job[_PROFILE] = 0 if table is None else address_of(table)
-
-
-def _of_caller(sized: Sized, buffers: Sequence[Any]) -> Array:
-    places = [buffers[k].place in CALLER_PLACES for k in sized.which]
-    return np.array(places, np.bool_)
