@@ -83,6 +83,8 @@ def find_outside(
         if place is not None:
             value = int(column.values[place])
             where = column.place(place, row_dim)
+            if column.classes is not None and value < len(column.classes):
+                where = f"{where} ({column.classes[value]!r})"
             return IndexOutOfRange(column.name, value, axis, size, where, at)
     return None
 

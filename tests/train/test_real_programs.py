@@ -1,0 +1,125 @@
+"""Programs of the language trained by the interpreter: interrupted anywhere, the same bits."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+from small_programs import contents, interpreted
+from test_loop import Remember, StopAfter, refused
+
+from dlc.diagnostics import DlcError
+from dlc.semantics import check_file
+from dlc.train.loop import Trainer
+from dlc.train.options import Options
+
+NORMED = """
+axis N, F = 3, K = 3
+hyper lr: float = 0.05 in log(0.001, 1.0)
+
+model Net(x: f32[N, F]) -> f32[N, K]:
+    return x |> Linear(F -> H=8) |> BatchNorm(H) |> relu |> dropout(0.3) |> Linear(H -> K)
+
+train fit:
+    data = csv("flowers.csv", x=["a", "b", "c"], label="kind")
+    test = csv("flowers.csv", x=["a", "b", "c"], label="kind")
+    validation = 0.2
+    batch N = 8
+    epochs = 2
+    monitor = accuracy
+    patience = 5
+    step(x: f32[N, F], label: i32[N]):
+        logits = Net(x)
+        minimize mean(cross_entropy(logits, label, over=K)) wrt Net using adam(lr)
+        metric accuracy = mean(argmax(logits, over=K) == label)
+"""
+
+ADVERSARIAL = """
+axis N, Z = 2, F = 3
+model G(z: f32[N, Z]) -> f32[N, F]:
+    return z |> Linear(Z -> H=4) |> leaky_relu(0.2) |> Linear(H -> F)
+model D(x: f32[N, F]) -> f32[N]:
+    return x |> Linear(F -> H=4) |> leaky_relu(0.2) |> Linear(H -> ())
+train fit:
+    batch N = 15
+    epochs = 2
+    step critic(x: f32[N, F]):
+        fake = G(normal[N, Z])
+        minimize mean(bce_logits(D(x), 1)) + mean(bce_logits(D(fake), 0)) wrt D using adam(0.01)
+    step generator() every 2:
+        minimize mean(bce_logits(D(G(normal[N, Z])), 1)) wrt G using sgd(0.1, momentum=0.9)
+"""
+
+
+@pytest.fixture
+def make(tmp_path):
+    rng = np.random.default_rng(0)
+    rows = [f"{a:.4f},{b:.4f},{c:.4f},{'xyz'[int(a > 0) + int(b > 0)]}" for a, b, c in
+            rng.normal(size=(40, 3))]  # fmt: skip
+    (tmp_path / "flowers.csv").write_text("a,b,c,kind\n" + "\n".join(rows) + "\n")
+    points = rng.normal(size=(45, 3)).astype(np.float32)
+
+    def trainer(text: str, **options) -> Trainer:
+        path = tmp_path / "net.dl"
+        path.write_text(text)
+        data = {"x": points} if text == ADVERSARIAL else None
+        if "folder" in options:
+            options["folder"] = tmp_path / options["folder"]
+        elif "resume" in options:
+            options["resume"] = tmp_path / options["resume"]
+        else:
+            options["keep"] = False
+        program = check_file(path)
+        return Trainer(program, compile_graph=interpreted, data=data, options=Options(**options))
+
+    return trainer
+
+
+@pytest.mark.parametrize("text", [NORMED, ADVERSARIAL])
+def test_resumed_bit_for_bit(make, tmp_path, text):
+    whole = make(text, folder="whole").run()
+    batches = make(text).batches
+    for k, stop in enumerate((1, batches + 1)):
+        make(text, folder=f"part-{k}", callbacks=(StopAfter(stop),)).run()
+        again = make(text, resume=f"part-{k}").run()
+        assert contents(tmp_path / f"part-{k}") == contents(tmp_path / "whole")
+        assert again.history == whole.history
+        assert again.test == whole.test
+
+
+def test_trains(make, tmp_path):
+    run = make(NORMED, folder="run", epochs=14).run()
+    assert run.end == "done"
+    assert run.test["accuracy"] > 0.8
+    assert run.test["loss"] < run.history[0].metrics["loss"]
+    manifest = json.loads((tmp_path / "run" / "manifest.json").read_text())
+    assert manifest["classes"] == {"label": ["x", "y", "z"]}
+    assert manifest["sources"].keys() == {"net.dl"}
+
+
+def test_resume_with_other_data_is_refused(make, tmp_path):
+    make(NORMED, folder="run", callbacks=(StopAfter(2),)).run()
+    with (tmp_path / "flowers.csv").open("a") as stream:
+        stream.write("0,0,0,x\n")
+    assert "flowers.csv (data)" in refused("E0807", make, NORMED, resume="run")
+    changed = NORMED.replace("dropout(0.3)", "dropout(0.4)")
+    assert "net.dl" in refused("E0806", make, changed, resume="run")
+
+
+def test_label_out_of_range(make, tmp_path):
+    text = NORMED.replace("K = 3", "K = 2")
+    said = refused("E0721", make, text)
+    assert "of size 2" in said
+    assert "line " in said
+    assert "('z')" in said
+
+
+def test_nan_names_the_minimize(make):
+    seen = Remember()
+    trainer = make(NORMED.replace("adam(lr)", "sgd(1e30)"), callbacks=(seen,), epochs=50)
+    with pytest.raises(DlcError) as caught:
+        trainer.run()
+    mistake = caught.value.diagnostics[0]
+    assert mistake.code == "E0801"
+    assert mistake.span.text.startswith("mean(cross_entropy")
