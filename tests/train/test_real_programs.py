@@ -28,7 +28,7 @@ train fit:
     batch N = 8
     epochs = 2
     monitor = accuracy
-    patience = 5
+    patience = 20
     step(x: f32[N, F], label: i32[N]):
         logits = Net(x)
         minimize mean(cross_entropy(logits, label, over=K)) wrt Net using adam(lr)
@@ -89,7 +89,7 @@ def test_resumed_bit_for_bit(make, tmp_path, text):
 
 
 def test_trains(make, tmp_path):
-    run = make(NORMED, folder="run", epochs=14).run()
+    run = make(NORMED, folder="run", epochs=9).run()
     assert run.end == "done"
     assert run.test["accuracy"] > 0.8
     assert run.test["loss"] < run.history[0].metrics["loss"]
