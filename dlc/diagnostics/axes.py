@@ -117,7 +117,10 @@ class ParamSizeOpen(Placed):
     @property
     def message(self) -> str:
         """The mistake in one line."""
-        return f"axis {self.axis} of {self.param} has the run-time size {self.size}; the size of a parameter must be known while compiling"
+        return (
+            f"axis {self.axis} of {self.param} has the run-time size {self.size};"
+            " the size of a parameter must be known while compiling"
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -175,7 +178,10 @@ class HidesInRest(Placed):
     @property
     def message(self) -> str:
         """The mistake in one line."""
-        return f"{self.callee} was given axis {self.axis} in its brackets, but {self.parameter} brings it in through `..`"
+        return (
+            f"{self.callee} was given axis {self.axis} in its brackets,"
+            f" but {self.parameter} brings it in through `..`"
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -251,7 +257,7 @@ class GroupLength(Placed):
     @property
     def message(self) -> str:
         """The mistake in one line."""
-        return f"{self.what}: {self.left} against {self.right}"
+        return f"{self.what}: {self.left} cannot be paired with {self.right}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

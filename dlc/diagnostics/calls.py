@@ -39,7 +39,8 @@ class TooManyArguments(Placed):
     @property
     def message(self) -> str:
         """The mistake in one line."""
-        return f"{self.callee} takes {self.takes} argument{'s' * (self.takes != 1)} here, not {self.got}"
+        many = "s" * (self.takes != 1)
+        return f"{self.callee} takes {self.takes} argument{many} here, not {self.got}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -181,7 +182,8 @@ class ResultCount(Placed):
     @property
     def message(self) -> str:
         """The mistake in one line."""
-        return f"{self.callee} promises {self.wanted} result{'s' * (self.wanted != 1)}, but returns {self.got}"
+        many = "s" * (self.wanted != 1)
+        return f"{self.callee} promises {self.wanted} result{many}, but returns {self.got}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

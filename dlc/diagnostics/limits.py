@@ -12,7 +12,7 @@ class TooManyTurns(Placed):
     """A loop is too long to unroll.
 
     `for` is decided while compiling and each turn is written out. A list holds at most 100,000
-    elements and a program runs at most 1,000,000 statements. Work on a tensor with an axis
+    elements and a program runs at most 300,000 statements. Work on a tensor with an axis
     instead of a loop.
     """
 

@@ -64,7 +64,7 @@ def read_type(machine: Machine, frame: Frame, type: tree.TypeExpr) -> Declared:
         group = lookup_axes(machine, frame, entry.name.text, entry.name.span)
         if entry.size is not None:
             size = size_of(machine, frame, entry.size)
-            sizes.update({a: (size, entry.size.span) for a in group.items})
+            sizes.update(dict.fromkeys(group.items, (size, entry.size.span)))
         for axis in group.items:
             if axis in axes:
                 raise Mistake(AxisTwice(place=entry.span, axis=axis.name, what="this type"))
@@ -102,17 +102,17 @@ def declare(machine: Machine, frame: Frame, entry: tree.AxisEntry) -> None:
         )
     else:
         items = (frame.own_axis(name),)
-    frame.names[name] = Axes(items)
     for axis, size in zip(items, _sizes(machine, frame, entry, items, over), strict=True):
         if size is not None:
             frame.given_sizes[axis] = size
             place = entry.size.span if entry.size is not None else entry.span
             if axis.scope:
                 machine.axis_places.setdefault(axis, place)
+    frame.names[name] = Axes(items)
 
 
 def _labels(axes: tuple[Axis, ...]) -> list[str]:
-    names = [a.name for a in axes]
+    names = [a.name.rpartition("_")[2] if a.scope else a.name for a in axes]
     return [n if names.count(n) == 1 else f"{n}{k}" for k, n in enumerate(names)]
 
 
@@ -225,22 +225,24 @@ def _known(frame: Frame, name: str) -> bool:
     return name in frame.names or name in frame.file.items
 
 
-def _tuple(
-    machine: Machine, frame: Frame, items: tuple[tree.Expr, ...], source: Axes
-) -> Target:
+def _tuple(machine: Machine, frame: Frame, items: tuple[tree.Expr, ...], source: Axes) -> Target:
     total: Target = ([], [], [])
     for k, item in enumerate(items):
         alone = len(items) == len(source.items) and k < len(source.items)
         part = target(machine, frame, item, Axes((source.items[k],)) if alone else source)
-        for have, more in zip(total, part, strict=True):
-            have.extend(more)  # type: ignore[arg-type]
+        total[0].extend(part[0])
+        total[1].extend(part[1])
+        total[2].extend(part[2])
     return total
 
 
-def _sized(
-    machine: Machine, frame: Frame, name: tree.Identifier, expr: tree.Expr
-) -> Target:
-    size = size_of(machine, frame, expr)
+def _sized(machine: Machine, frame: Frame, name: tree.Identifier, expr: tree.Expr) -> Target:
+    try:
+        size = size_of(machine, frame, expr)
+    except (Mistake, Silent):
+        if name.text not in frame.file.items:
+            frame.names.setdefault(name.text, POISON)
+        raise
     group = introduce(machine, frame, name, size)
     return list(group.items), [size] * len(group.items), [True] * len(group.items)
 
@@ -275,5 +277,3 @@ def unique(names: Iterable[tree.Identifier]) -> None:
 def later(what: str, span: Span) -> Mistake:
     """What comes with a later version."""
     return Mistake(NotSupportedYet(place=span, what=what))
-
-

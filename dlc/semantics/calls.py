@@ -19,6 +19,8 @@ from dlc.diagnostics.calls import (
 )
 from dlc.diagnostics.names import DeclaredTwice
 from dlc.diagnostics.placed import listed, similar
+from dlc.diagnostics.warnings import SoftmaxTwice
+from dlc.graph import Node
 from dlc.semantics.entry import enter
 from dlc.semantics.machine import Machine
 from dlc.semantics.scope import FileScope, Frame, Mistake
@@ -31,6 +33,7 @@ from dlc.semantics.values import (
     Instance,
     Kind,
     Optimizer,
+    Tensor,
     Value,
     describe,
 )
@@ -151,9 +154,7 @@ def make_instance(
         note = (Label(frame.training_branch, "decided by `training`"),)
         hint = "make the instance before the `if`: `layer NAME = ...`"
         where_ = "under `if training`"
-        raise Mistake(
-            InstanceHere(place=span, kind=kind.name, where=where_, notes=note, hint=hint)
-        )
+        raise Mistake(InstanceHere(place=span, kind=kind.name, where=where_, notes=note, hint=hint))
     path = _path(kind, frame, name)
     if args.poison:
         return POISON
@@ -199,6 +200,7 @@ def call(
             if args.poison:
                 return POISON
             check_arrows(function.name, decl.params, args.arrows, span)
+            warn_of_logits(machine, function, args, frame)
             return _enter(machine, decl, function.file, args, frame, span, None)
         case Instance(decl=decl):
             function.used = True
@@ -219,6 +221,40 @@ def call(
             return POISON
         case _:
             raise Mistake(NotCallable(place=name_span, what=describe(function)))
+
+
+TAKE_LOGITS = {"cross_entropy": ("softmax", "log_softmax"), "bce_logits": ("sigmoid",)}
+"""Losses of the library that apply the last activation themselves."""
+
+
+def warn_of_logits(machine: Machine, kind: Kind, args: Arguments, frame: Frame) -> None:
+    """Warn where a loss that takes logits is given probabilities."""
+    if not kind.file.standard or kind.name not in TAKE_LOGITS or not args.positional:
+        return
+    value, span = args.positional[0]
+    if not isinstance(value, Tensor):
+        return
+    made = made_by(value.node)
+    if made in TAKE_LOGITS[kind.name]:
+        hint = f"give it the tensor before {made}"
+        case = SoftmaxTwice(place=span, first=made, loss=kind.name, hint=hint)
+        machine.warn(case, frame)
+
+
+def made_by(node: Node) -> str:
+    """The function of the library whose result this is, seen through renames; else its op."""
+    while node.op in ("rename", "broadcast", "cast", "merge", "split") and not _written(node):
+        node = node.args[0]
+    return _written(node) or node.op
+
+
+def _written(node: Node) -> str:
+    """The name in front of the brackets at the user's place of a node from the library."""
+    if len(node.spans) < 2:
+        return ""
+    text = node.spans[0].text
+    found = re.match(r"\w+", text)
+    return found.group() if found and found.group() in ("softmax", "log_softmax") else ""
 
 
 def _need_brackets(kind: Kind, name_span: Span) -> None:

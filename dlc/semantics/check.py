@@ -40,7 +40,7 @@ def check_file(
         machine.report(stop.case, file_frame(machine, file))
         program = None
     except RecursionError:
-        machine.report(TooDeep(place=file.tree.span), file_frame(machine, file))
+        machine.report(TooDeep(place=file.root.span), file_frame(machine, file))
         program = None
     if machine.found or program is None:
         raise DlcError(sorted(machine.found.values(), key=_place))
@@ -78,7 +78,7 @@ def _check(machine: Machine, file: FileScope, sets: Mapping[str, object]) -> Pro
                 file_value(machine, scope, name)
     models = _models(machine, file)
     recipes: dict[str, tuple[Recipe, Reading]] = {}
-    for item in file.tree.items:
+    for item in file.root.items:
         if isinstance(item, tree.Train):
             made = read_recipe(machine, file, item)
             if made is not None:
@@ -123,24 +123,17 @@ def _program(
 
 def _check_memory(machine: Machine, file: FileScope) -> None:
     """Refuse parameters that this machine could never hold."""
-    total, largest = 0, (0, None)
-    for info in machine.infos.values():
-        held = (info.type.elements.constant or 0) * ITEM_BYTES[info.type.dtype]
-        total += held
-        if held > largest[0]:
-            largest = (held, info)
-    available = memory_bytes()
-    if total <= available or largest[1] is None:
+    held = {
+        info.path: (info.type.elements.constant or 0) * ITEM_BYTES[info.type.dtype]
+        for info in machine.infos.values()
+    }
+    total, available = sum(held.values()), memory_bytes()
+    if total <= available:
         return
-    info = largest[1]
-    what = f"all parameters together ({info.path} alone {held_text(largest[0])})"
+    info = machine.infos[max(held, key=lambda path: held[path])]
+    what = f"holding all parameters, {info.path} the largest of them,"
     case = OutOfMemory(place=info.span, what=what, bytes=total, available=available)
     machine.report(case, file_frame(machine, file))
-
-
-def held_text(count: int) -> str:
-    """A number of bytes in words."""
-    return f"{count / 2**30:,.1f} GiB"
 
 
 def memory_bytes() -> int:

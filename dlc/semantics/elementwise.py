@@ -93,7 +93,7 @@ def no_operation(op: str, values: tuple[Value, ...], span: Span) -> NoSuchOperat
 def common_dtype(
     values: tuple[Value, ...], span: Span, *, floating: bool = False, arithmetic: bool = True
 ) -> DType:
-    """The dtype in which values meet: literals take that of the tensors, integers that of floats."""
+    """The dtype where values meet: literals take a tensor's, integers that of floats."""
     dtypes = [v.type.dtype for v in values if isinstance(v, Tensor)]
     floats = dict.fromkeys(d for d in dtypes if d in FLOATS)
     integers = dict.fromkeys(d for d in dtypes if d in INTEGERS)
@@ -116,7 +116,9 @@ def to_node(frame: Frame, value: Value, dtype: DType, span: Span) -> Node:
     """A tensor, number or bool as a node of a dtype."""
     match value:
         case Tensor(node=node):
-            return node if node.type.dtype == dtype else frame.node("cast", (node,), span, dtype=dtype)
+            return (
+                node if node.type.dtype == dtype else frame.node("cast", (node,), span, dtype=dtype)
+            )
         case bool():
             return frame.node("const", (), span, value=_typed(value, dtype), dtype=dtype)
         case HyperFloat():
@@ -191,9 +193,7 @@ def where(frame: Frame, values: tuple[Value, ...], span: Span) -> Value:
     for branch in branches:
         if not isinstance(branch, (Tensor, bool)) and not is_number(branch):
             wanted = "tensors or numbers"
-            raise Mistake(
-                WrongKind(place=span, what="where", wanted=wanted, got=describe(branch))
-            )
+            raise Mistake(WrongKind(place=span, what="where", wanted=wanted, got=describe(branch)))
     bools = all(isinstance(b, bool) or _is_bool(b) for b in branches)
     dtype = "bool" if bools else common_dtype(tuple(branches), span)
     nodes = [condition.node, *(to_node(frame, b, dtype, span) for b in branches)]
@@ -221,9 +221,7 @@ def _warn_residual(frame: Frame, nodes: list[Node], span: Span) -> None:
         return
     axes = show_axes((*left.axes, b))
     hint = f"to add element by element, rename one: `rename(x, {b.name} -> {a.name})`"
-    frame.machine.warn(
-        Residual(place=span, left=a.name, right=b.name, axes=axes, hint=hint), frame
-    )
+    frame.machine.warn(Residual(place=span, left=a.name, right=b.name, axes=axes, hint=hint), frame)
 
 
 def _counted(node: Node) -> tuple[Axis, ...]:
@@ -241,5 +239,3 @@ def convert(
     if node.type.dims != dims:
         node = frame.node("broadcast", (node,), span, dims=dims)
     return Tensor(node)
-
-

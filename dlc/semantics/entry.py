@@ -67,6 +67,8 @@ class Entry:
     """The first input that is a tensor: where default axes are looked up."""
     strict: bool = False
     """Whether declared sizes hold (models)."""
+    nodes: list[Node] = field(default_factory=list)
+    """The inputs, in the axes of the body."""
 
 
 def enter(
@@ -225,8 +227,11 @@ def _default_axes(entry: Entry, param: tree.Parameter, expr: tree.Expr) -> list[
     if len(found) == 1:
         return found
     wanted = param.name.text
-    example = f"({', '.join(a.name for a in axes[-2:])})" if len(axes) > 1 else "T"
-    hint = f"say which is meant: `{wanted}={example if isinstance(expr, tree.Tuple) else 'T'}`"
+    taken = [a for group in entry.groups.values() for a in group.items]
+    free = [a.name for a in axes if a not in taken] or ["T"]
+    group = isinstance(param.default, tree.Tuple)
+    example = f"({', '.join(free[-2:])})" if group else free[-1]
+    hint = f"say which is meant: `{wanted}={example}`"
     raise Mistake(
         DefaultAxis(
             place=entry.span, callee=entry.name, parameter=wanted, axis=name,
@@ -240,7 +245,8 @@ def _introduce(entry: Entry, name: str, group: Axes, arrow: Arrow | None = None)
     frame, own = entry.frame, []
     names = [a.name for a in group.items]
     for k, outer in enumerate(group.items):
-        label = name if len(names) == 1 else f"{name}_{outer.name}"
+        tail = outer.name.rpartition("_")[2] if outer.scope else outer.name
+        label = name if len(names) == 1 else f"{name}_{tail}"
         if names.count(outer.name) > 1:
             label += str(k)
         axis = Axis(label, frame.scope)
@@ -248,6 +254,7 @@ def _introduce(entry: Entry, name: str, group: Axes, arrow: Arrow | None = None)
         entry.pair[axis] = outer
         _own_size(entry, axis, outer, arrow, k)
     frame.names[name] = Axes(tuple(own))
+    frame.pair = entry.pair
     entry.groups[name] = group
 
 
@@ -273,9 +280,7 @@ def _own_size(entry: Entry, axis: Axis, outer: Axis, arrow: Arrow | None, k: int
 # Inputs ----------------------------------------------------------------------------------------
 
 
-def _inputs(
-    entry: Entry, params: Sequence[tree.Parameter], given: Mapping[str, Given]
-) -> None:
+def _inputs(entry: Entry, params: Sequence[tree.Parameter], given: Mapping[str, Given]) -> None:
     frame = entry.frame
     rest: list[Axis] = []
     tensors: list[tuple[tree.Parameter, Tensor, Span]] = []
@@ -295,7 +300,7 @@ def _inputs(
             continue
         tensor = _tensor_input(entry, param, value, span, rest)
         tensors.append((param, tensor, span))
-    frame.rest = tuple(rest)
+    frame.rest = None if entry.strict else tuple(rest)
     for param, tensor, span in tensors:
         frame.names[param.name.text] = _typed(entry, param, tensor, span)
     for param in pending:
@@ -344,15 +349,14 @@ def _tensor_input(
     rest += [a for a in extra if a not in rest]
     if mapping:
         value = Tensor(_renamed(frame, value.node, mapping, span))
+    entry.nodes.append(value.node)
     for axis in value.type.axes:
         _input_size(entry, shown, declared, axis, value.node, span)
     _note_dtype(entry, declared, value, span)
     return value
 
 
-def _renamed(
-    frame: Frame, node: Node, mapping: tuple[tuple[Axis, Axis], ...], span: Span
-) -> Node:
+def _renamed(frame: Frame, node: Node, mapping: tuple[tuple[Axis, Axis], ...], span: Span) -> Node:
     site = frame.caller if frame.caller is not None else frame
     return site.node("rename", (node,), span, mapping=mapping)
 
@@ -387,14 +391,14 @@ def _input_size(
             )
         )
     if wanted is not None and not wanted.symbols:
-        same_size(frame, axis, (node, size), (node, wanted), span, what=f"axis {axis.name} of {shown}")
-    known = frame.input_sizes.setdefault(axis, size)
-    if known != size:
-        other = next(
-            t for t in frame.names.values() if isinstance(t, Tensor) and t.type.has(axis)
+        same_size(
+            frame, axis, (node, size), (node, wanted), span, what=f"axis {axis.name} of {shown}"
         )
+    known = frame.input_sizes.setdefault(axis, size)
+    if known != size and axis not in declared.sizes:
+        other = next(n for n in entry.nodes if n.type.has(axis) and n.type.size(axis) == known)
         what = f"axis {axis.name} of the inputs of {entry.name}"
-        same_size(frame, axis, (other.node, known), (node, size), span, what=what)
+        same_size(frame, axis, (other, known), (node, size), span, what=what)
 
 
 def declared_axis_size(machine: Machine, frame: Frame, axis: Axis) -> Size:
@@ -460,9 +464,7 @@ def _pending(entry: Entry, param: tree.Parameter, given: Mapping[str, Given]) ->
     frame.names[name] = broadcast_to(frame, value, declared, f"{name} of {entry.name}", span)
 
 
-def broadcast_to(
-    frame: Frame, value: Value, declared: Declared, what: str, span: Span
-) -> Tensor:
+def broadcast_to(frame: Frame, value: Value, declared: Declared, what: str, span: Span) -> Tensor:
     """The value with the axes that the type names, and its own."""
     dtype = dtype_of(frame, declared.name)
     if isinstance(value, Tensor):
@@ -538,5 +540,3 @@ _CHECKS = {"int": _as_int, "float": _as_float, "bool": _as_bool, "str": _as_str}
 _WANTED = {
     "int": "a whole number", "float": "a number", "bool": "true or false", "str": "a string",
 }  # fmt: skip
-
-

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dlc.diagnostics import Span
 from dlc.diagnostics.axes import AxisTwice
 from dlc.diagnostics.names import NoAttribute
 from dlc.diagnostics.placed import similar
@@ -36,9 +37,7 @@ def _name(machine: Machine, node: tree.Name, frame: Frame) -> Value:
     return lookup(machine, frame, node.text, node.span)
 
 
-def _literal(
-    machine: Machine, node: tree.Number | tree.String | tree.Bool, frame: Frame
-) -> Value:
+def _literal(machine: Machine, node: tree.Number | tree.String | tree.Bool, frame: Frame) -> Value:
     return node.value
 
 
@@ -88,9 +87,7 @@ def _binary(machine: Machine, node: tree.Binary, frame: Frame) -> Value:
     return value
 
 
-def _operate(
-    machine: Machine, node: tree.Binary, left: Value, right: Value, frame: Frame
-) -> Value:
+def _operate(machine: Machine, node: tree.Binary, left: Value, right: Value, frame: Frame) -> Value:
     if left is POISON or right is POISON:
         return POISON
     if node.op in ("and", "or"):
@@ -148,7 +145,7 @@ def _pipe(machine: Machine, node: tree.Pipe, frame: Frame) -> Value:
     return value
 
 
-def _stage(machine: Machine, node: tree.Pipe, piped: tuple[Value, object], frame: Frame) -> Value:
+def _stage(machine: Machine, node: tree.Pipe, piped: tuple[Value, Span], frame: Frame) -> Value:
     right = node.function
     if not isinstance(right, tree.Call):
         function = machine.evaluate(right, frame)
@@ -236,5 +233,3 @@ HANDLERS: dict[type, Handler] = {
     tree.Arrow: axes.arrow, tree.Call: _call, tree.Index: _index, tree.Attribute: _attribute,
     tree.Unary: _unary, tree.Binary: _binary, tree.Compare: _compare, tree.Pipe: _pipe,
 }  # fmt: skip
-
-

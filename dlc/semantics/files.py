@@ -67,7 +67,7 @@ def load(
     chain = (*chain, os.path.abspath(source.path))
     frame = file_frame(machine, file)
     syntax: list[DlcError] = []
-    for item in file.tree.items:
+    for item in file.root.items:
         if isinstance(item, tree.Import):
             try:
                 _import(machine, file, item, chain)
@@ -149,7 +149,8 @@ def file_value(machine: Machine, file: FileScope, name: str) -> Value:
         return file.values[name]
     item = file.items[name]
     if name in file.pending:
-        place = item.name.span if not isinstance(item, tree.Import) else item.span
+        named = not isinstance(item, (tree.Import, tree.AxisDecl))
+        place = item.name.span if named else item.span
         raise Mistake(DefinedByItself(place=place, name=name))
     file.pending.add(name)
     frame = file_frame(machine, file)
@@ -166,9 +167,7 @@ def file_value(machine: Machine, file: FileScope, name: str) -> Value:
     return value
 
 
-def _evaluate(
-    machine: Machine, file: FileScope, frame: Frame, item: Declared, name: str
-) -> Value:
+def _evaluate(machine: Machine, file: FileScope, frame: Frame, item: Declared, name: str) -> Value:
     match item:
         case tree.AxisEntry():
             return _axis(machine, file, frame, item)
@@ -183,9 +182,7 @@ def _evaluate(
         case tree.Import():
             return _imported(machine, file, item, name)
         case _:
-            case = WrongKindOfName(
-                place=item.span, name=name, is_a="a recipe", wanted="a value"
-            )
+            case = WrongKindOfName(place=item.span, name=name, is_a="a recipe", wanted="a value")
             raise Mistake(case)
 
 

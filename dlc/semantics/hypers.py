@@ -18,7 +18,10 @@ from dlc.semantics.values import POISON
 from dlc.syntax import tree
 
 Space = tuple[Literal["choice", "log", "linear"], tuple[Scalar, ...]]
-TYPES: dict[str, type] = {"float": float, "int": int, "bool": bool, "str": str}
+TYPE_WORDS: dict[str, Literal["float", "int", "bool", "str"]] = {
+    "float": "float", "int": "int", "bool": "bool", "str": "str",
+}  # fmt: skip
+
 WORDS = {"true": True, "false": False}
 
 
@@ -26,7 +29,7 @@ def declare_hypers(machine: Machine, file: FileScope, sets: Mapping[str, object]
     """All hypers of a file and its imports, with their values."""
     for scope in [s for s in machine.files.values() if not s.standard]:
         frame = file_frame(machine, scope)
-        for item in scope.tree.items:
+        for item in scope.root.items:
             if isinstance(item, tree.HyperDecl):
                 try:
                     _declare(machine, frame, item, sets)
@@ -37,7 +40,7 @@ def declare_hypers(machine: Machine, file: FileScope, sets: Mapping[str, object]
             near = similar(name, machine.hypers)
             known = listed(machine.hypers, "no hypers")
             hint = f"did you mean {near}?" if near else f"the file has {known}"
-            place = file.tree.span
+            place = file.root.span
             why = "the file has no hyper of this name"
             raise fail(HyperSetting(place=place, name=name, why=why, hint=hint))
 
@@ -49,7 +52,7 @@ def _declare(
     if name in machine.hypers:
         notes = (Label(machine.hypers[name].span, "the other one"),)
         raise Mistake(DeclaredTwice(place=item.name.span, name=name, notes=notes))
-    if kind not in TYPES:
+    if kind not in TYPE_WORDS:
         why = f"{kind} is not a type of a hyper: float, int, bool or str"
         raise Mistake(BadHyper(place=item.type.span, name=name, why=why))
     default = machine.evaluate(item.default, frame)
@@ -65,7 +68,7 @@ def _declare(
         raise Mistake(BadHyper(place=item.default.span, name=name, why=why))
     chosen = _chosen(item, sets[name], kind, space) if name in sets else value
     machine.hypers[name] = Hyper(
-        name, kind, value, space, chosen, False, item.name.span  # type: ignore[arg-type]
+        name, TYPE_WORDS[kind], value, space, chosen, False, item.name.span
     )
 
 
@@ -90,9 +93,7 @@ def inside(value: Scalar, space: Space) -> bool:
     return values[0] <= value <= values[1]  # type: ignore[operator]
 
 
-def _space(
-    machine: Machine, frame: Frame, item: tree.HyperDecl, kind: str
-) -> Space | None:
+def _space(machine: Machine, frame: Frame, item: tree.HyperDecl, kind: str) -> Space | None:
     expr = item.space
     if expr is None:
         return None
@@ -102,20 +103,22 @@ def _space(
     )  # fmt: skip
     if isinstance(expr, tree.Call) and isinstance(expr.function, tree.Name):
         word = expr.function.text
-        values = [typed(machine.evaluate(a.value, frame), kind) for a in expr.arguments]
-        ordered = len(values) == 2 and None not in values and kind in ("float", "int")
-        if word not in ("log", "linear") or not ordered or not values[0] < values[1]:  # type: ignore[operator]
+        given = [typed(machine.evaluate(a.value, frame), kind) for a in expr.arguments]
+        values = tuple(v for v in given if isinstance(v, (int, float)))
+        if len(given) != 2 or len(values) != 2 or not values[0] < values[1]:
             raise Mistake(bad)
-        if word == "log" and not values[0] > 0:  # type: ignore[operator]
-            raise Mistake(bad)
-        return word, tuple(values)  # type: ignore[return-value]
+        if word == "linear":
+            return "linear", values
+        if word == "log" and values[0] > 0:
+            return "log", values
+        raise Mistake(bad)
     listed_ = machine.evaluate(expr, frame)
     if not isinstance(listed_, list) or not listed_:
         raise Mistake(bad)
-    chosen = tuple(typed(v, kind) for v in listed_)
-    if None in chosen:
+    chosen = tuple(v for v in (typed(one, kind) for one in listed_) if v is not None)
+    if len(chosen) != len(listed_):
         raise Mistake(bad)
-    return "choice", chosen  # type: ignore[return-value]
+    return "choice", chosen
 
 
 def _chosen(item: tree.HyperDecl, value: object, kind: str, space: Space | None) -> Scalar:

@@ -146,9 +146,7 @@ def tensor(machine: Machine, value: Tensor, node: tree.Index, frame: Frame) -> V
     return _gather(frame, value, moving, node.span) if moving else value
 
 
-def _axis(
-    machine: Machine, value: Tensor, subscript: tree.Subscript, frame: Frame
-) -> Axis:
+def _axis(machine: Machine, value: Tensor, subscript: tree.Subscript, frame: Frame) -> Axis:
     if subscript.name is None:
         hint = "name the axis: `x[T=0]`, `x[T=1:]`"
         wanted, got = "the name of an axis", "a position"
@@ -195,18 +193,14 @@ def _fixed(frame: Frame, value: Tensor, axis: Axis, at: Value, expr: tree.Expr) 
     message = f"index {plain(start)} inside axis {axis.name}"
     inside = at_least(frame, start, Size(), expr.span, message)
     if not inside or not at_least(frame, size, start + 1, expr.span, message):
-        raise Mistake(
-            OutsideAxis(place=expr.span, index=str(at), axis=axis.name, size=str(size))
-        )
+        raise Mistake(OutsideAxis(place=expr.span, index=str(at), axis=axis.name, size=str(size)))
     one = frame.node(
         "slice", (value.node,), expr.span, axis=axis, start=start, step=1, size=Size.of(1)
     )
     return frame.tensor("split", (one,), expr.span, axis=axis, parts=())
 
 
-def _slice(
-    machine: Machine, value: Tensor, axis: Axis, expr: tree.Slice, frame: Frame
-) -> Tensor:
+def _slice(machine: Machine, value: Tensor, axis: Axis, expr: tree.Slice, frame: Frame) -> Tensor:
     size = value.type.size(axis)
     step = 1
     if expr.step is not None:
@@ -267,7 +261,8 @@ def _index_node(frame: Frame, value: Tensor, axis: Axis, at: Tensor, span: Span)
     entered = _input(at.node)
     if entered is not None:
         size = value.type.size(axis)
-        frame.build.check(RangeCheck(entered, size, axis, frame.spans(span)))
+        outer = Axis(frame.shown(axis))
+        frame.build.check(RangeCheck(entered, size, outer, frame.spans(span)))
     return at.node
 
 
@@ -287,5 +282,3 @@ def _gather(frame: Frame, value: Tensor, moving: dict[Axis, Node], span: Span) -
     meet(frame, [value.node, *rest], span, frozenset(moving))
     meet(frame, rest, span)
     return frame.tensor("gather", (value.node, *rest), span, axes=tuple(moving))
-
-

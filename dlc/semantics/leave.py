@@ -105,9 +105,7 @@ def _result(
         value = made
     if not isinstance(value, Tensor):
         what = f"the result of {frame.name}"
-        raise Mistake(
-            WrongKind(place=span, what=what, wanted="a tensor", got=describe(value))
-        )
+        raise Mistake(WrongKind(place=span, what=what, wanted="a tensor", got=describe(value)))
     _check_axes(frame, leaving, value, want, type, span)
     node = _dtype(frame, value.node, declared, span)
     for axis in want:
@@ -191,9 +189,9 @@ def _dtype(frame: Frame, node: Node, declared: Declared, span: Span) -> Node:
     have, dtype = node.type.dtype, dtype_of(frame, declared.name)
     if have == dtype:
         return node
-    if declared.name in CLASSES and declared.name not in frame.dtypes:
-        if have in (FLOATS if declared.name == "float" else INTEGERS):
-            return node
+    members = FLOATS if declared.name == "float" else INTEGERS
+    if declared.name in CLASSES and declared.name not in frame.dtypes and have in members:
+        return node
     if dtype in FLOATS and have not in FLOATS:
         return frame.node("cast", (node,), span, dtype=dtype)
     what = f"the result of {frame.name}"

@@ -93,5 +93,3 @@ def lookup_axes(machine: Machine, frame: Frame, name: str, span: Span) -> Axes:
         case = WrongKindOfName(place=span, name=name, is_a=describe(value), wanted="an axis")
         raise Mistake(case)
     return value
-
-

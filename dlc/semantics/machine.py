@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from dlc.diagnostics import Diagnostic, Span
@@ -17,7 +17,7 @@ from dlc.semantics.scope import Build, FileScope, Frame, Mistake, Silent, Stop
 from dlc.semantics.values import POISON, HyperFloat, Instance, Value
 from dlc.syntax import tree
 
-MAX_STATEMENTS = 1_000_000
+MAX_STATEMENTS = 300_000
 Handler = Callable[["Machine", Any, Frame], Value]
 
 
@@ -72,8 +72,11 @@ class Machine:
             case = moved(case, frame.site, "in this call", f"inside {frame.name}")
         elif frame.kind in ("def", "layer") and frame.site is not None:
             case = noted(case, frame.site, f"{frame.name} is called here")
-        places = tuple((n.span.source.path, n.span.start) for n in case.notes[:1])
-        inside = places if frame.file.standard else ()
+        for note in case.notes:
+            if note.span == case.place and not case.remark:
+                case = replace(case, remark=note.text)
+        case = replace(case, notes=tuple(n for n in case.notes if n.span != case.place))
+        inside = (case.message,) if frame.file.standard else ()
         key = (case.code, case.place.source.path, case.place.start, case.place.end, inside)
         table.setdefault(key, case)
 

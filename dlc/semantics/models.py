@@ -59,7 +59,7 @@ def _port_type(machine: Machine, frame: Frame, param: tree.Param) -> TensorType:
         size = declared.sizes[axis][0] if axis in declared.sizes else None
         dims.append((axis, size or declared_axis_size(machine, frame, axis)))
     limited(frame, dims, param.type.span)
-    return TensorType(declared.name, tuple(dims))  # type: ignore[arg-type]
+    return TensorType(declared.name, tuple(dims))
 
 
 def model_program(machine: Machine, model: Instance) -> ModelProgram | None:

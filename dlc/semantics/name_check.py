@@ -31,7 +31,7 @@ WHAT = {
 def check_names(machine: Machine, files: list[FileScope], main: FileScope) -> None:
     """Report unknown names in every body of the user, and warn of unused ones."""
     for file in files:
-        for owner in _owners(file.tree):
+        for owner in _owners(file.root):
             _check_owner(machine, file, owner)
     _unused_declarations(machine, main)
 
@@ -131,25 +131,25 @@ def _uses(nodes: Iterable[tree.Node]) -> Iterator[tuple[str, Span, bool]]:
         match node:
             case tree.Name(text=text):
                 yield text, node.span, False
-            case tree.TypeAxis(name=name):
+            case tree.TypeAxis(name=name) | tree.BatchEntry(axis=name):
                 yield name.text, name.span, True
-            case tree.Index(subscripts=subscripts):
-                for subscript in subscripts:
-                    if subscript.name is not None:
-                        yield subscript.name.text, subscript.name.span, True
-            case tree.Call(function=tree.Name(text=text), arguments=arguments):
-                if text in AXIS_ARGUMENTS:
-                    for argument in arguments:
-                        name = argument.name
-                        if name is not None and name.text not in ("x", "value", "over"):
-                            yield name.text, argument.value.span, True
+            case tree.Subscript(name=tree.Identifier() as name):
+                yield name.text, name.span, True
+            case tree.Call():
+                yield from ((a.text, span, True) for a, span in _axis_arguments(node))
             case tree.Minimize(wrt=paths):
-                for path in paths:
-                    yield path.names[0].text, path.names[0].span, False
-            case tree.BatchEntry(axis=axis):
-                yield axis.text, axis.span, True
+                yield from ((p.names[0].text, p.names[0].span, False) for p in paths)
             case _:
                 pass
+
+
+def _axis_arguments(node: tree.Call) -> Iterator[tuple[tree.Identifier, Span]]:
+    """`T` of `pad(x, T=1)`: named arguments that are axes."""
+    if isinstance(node.function, tree.Name) and node.function.text in AXIS_ARGUMENTS:
+        for argument in node.arguments:
+            name = argument.name
+            if name is not None and name.text not in ("x", "value", "over"):
+                yield name, argument.value.span
 
 
 def _after_return(machine: Machine, file: FileScope, body: tree.Body) -> None:
@@ -159,9 +159,7 @@ def _after_return(machine: Machine, file: FileScope, body: tree.Body) -> None:
             return
 
 
-def _unused_locals(
-    machine: Machine, file: FileScope, owner: Owner, nodes: list[tree.Node]
-) -> None:
+def _unused_locals(machine: Machine, file: FileScope, owner: Owner, nodes: list[tree.Node]) -> None:
     read = {name for name, _, _ in _uses(nodes)}
     read |= {n.name.text for n in nodes if isinstance(n, tree.Update)}
     frame = file_frame(machine, file)
@@ -177,7 +175,7 @@ def _unused_locals(
 
 def _unused_declarations(machine: Machine, file: FileScope) -> None:
     """Warn of what a whole program declares and never uses."""
-    items = file.tree.items
+    items = file.root.items
     if not any(isinstance(i, (tree.Model, tree.Train)) for i in items):
         return
     used: dict[str, set[int]] = {}
@@ -186,15 +184,15 @@ def _unused_declarations(machine: Machine, file: FileScope) -> None:
             used.setdefault(name, set()).add(k)
     frame = file_frame(machine, file)
     for k, item in enumerate(items):
-        for name, node in _declared(item):
-            others = used.get(name.text, set())
+        for ident, node in _declared(item):
+            others = used.get(ident.text, set())
             if others - {k} or (others and isinstance(item, tree.AxisDecl)):
                 continue
             if isinstance(item, tree.Import):
-                machine.warn(UnusedImport(place=name.span, name=name.text), frame)
+                machine.warn(UnusedImport(place=ident.span, name=ident.text), frame)
             elif type(node) in WHAT:
                 what = WHAT[type(node)]
-                machine.warn(UnusedDeclaration(place=name.span, what=what, name=name.text), frame)
+                machine.warn(UnusedDeclaration(place=ident.span, what=what, name=ident.text), frame)
 
 
 def _declared(item: tree.Item) -> Iterator[tuple[tree.Identifier, tree.Node]]:
@@ -205,5 +203,3 @@ def _declared(item: tree.Item) -> Iterator[tuple[tree.Identifier, tree.Node]]:
             yield from ((n, item) for n in names)
         case _:
             yield item.name, item
-
-

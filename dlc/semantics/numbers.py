@@ -33,7 +33,9 @@ def calculate(op: str, values: tuple[Value, ...], span: Span) -> Value:
         result = NUMBERS[op](*plain)
     except ZeroDivisionError:
         raise Mistake(NumberError(place=span, what="a division by zero")) from None
-    except (ValueError, OverflowError, TypeError):
+    except OverflowError:
+        raise Mistake(TooLarge(place=span, what="a number this large", limit="64 bits")) from None
+    except (ValueError, TypeError):
         shown = ", ".join(f"{v:g}" for v in plain)
         raise Mistake(NumberError(place=span, what=f"{op} of {shown} has no value")) from None
     if isinstance(result, complex):

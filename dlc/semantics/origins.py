@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from dlc.diagnostics import Label, Span
 from dlc.graph import Axis, Node
 
-MAKES = {
+MAKES: dict[str, Callable[[Node, Axis], bool]] = {
     "split": lambda n, a: any(p == a for p, _ in n.attrs["parts"]),
     "merge": lambda n, a: n.attrs["into"] == a,
     "slice": lambda n, a: n.attrs["axis"] == a,
@@ -42,7 +42,7 @@ def _source(node: Node, axis: Axis) -> Node | None:
     if not node.type.has(axis):
         return holders[0] if holders else None
     same = [a for a in holders if a.type.size(axis) == node.type.size(axis)]
-    return (same or [None])[0]
+    return same[0] if same else None
 
 
 def size_note(node: Node, axis: Axis, declared: Mapping[Axis, Span]) -> tuple[Label, ...]:
@@ -50,4 +50,4 @@ def size_note(node: Node, axis: Axis, declared: Mapping[Axis, Span]) -> tuple[La
     span = origin(node, axis, declared)
     if span is None or not node.type.has(axis):
         return ()
-    return (Label(span, f"{axis.name} became {node.type.size(axis)} here"),)
+    return (Label(span, f"became {node.type.size(axis)} here"),)

@@ -6,8 +6,13 @@ from typing import Literal
 
 from dlc.diagnostics import Label, Span
 from dlc.diagnostics.axes import DoesNotFit, NoRest, ParamSizeOpen
-from dlc.diagnostics.calls import InitialValue, NotAllowedHere, NotAState, SharedSizes
-from dlc.diagnostics.calls import UnknownParameter
+from dlc.diagnostics.calls import (
+    InitialValue,
+    NotAllowedHere,
+    NotAState,
+    SharedSizes,
+    UnknownParameter,
+)
 from dlc.diagnostics.names import DeclaredTwice
 from dlc.diagnostics.types import NoGradient, WrongKind
 from dlc.graph import FLOATS, Axis, Node, Size, TensorType, order
@@ -51,9 +56,7 @@ def declare(machine: Machine, frame: Frame, node: tree.ParamDecl | tree.StateDec
         initial_value(machine, frame, node.init, info, path)
 
 
-def declared_type(
-    machine: Machine, frame: Frame, type: tree.TypeExpr, what: str
-) -> TensorType:
+def declared_type(machine: Machine, frame: Frame, type: tree.TypeExpr, what: str) -> TensorType:
     """The type of a param or state: every size a constant."""
     declared = read_type(machine, frame, type)
     if declared.rest:
@@ -64,7 +67,7 @@ def declared_type(
         size = size if size is not None else size_of_axis(frame, axis, type.span)
         if size.constant is None:
             raise Mistake(
-                ParamSizeOpen(place=type.span, param=what, axis=axis.name, size=str(size))
+                ParamSizeOpen(place=type.span, param=what, axis=frame.shown(axis), size=str(size))
             )
         dims.append((axis, size))
     limited(frame, dims, type.span)
@@ -95,9 +98,7 @@ def _info(
     return known
 
 
-def _decay(
-    machine: Machine, frame: Frame, node: tree.ParamDecl | tree.StateDecl
-) -> bool:
+def _decay(machine: Machine, frame: Frame, node: tree.ParamDecl | tree.StateDecl) -> bool:
     decay = True
     for option in node.options if isinstance(node, tree.ParamDecl) else ():
         value = machine.evaluate(option.value, frame)
@@ -178,7 +179,7 @@ def update(machine: Machine, frame: Frame, node: tree.Update) -> None:
     if name not in frame.declared or info is None or info.role != "state":
         if frame.names.get(name) is POISON:
             return
-        hint = "declare it: `state {0}: float[...] = 0`, or write `{0} = ...`".format(name)
+        hint = f"declare it: `state {name}: float[...] = 0`, or write `{name} = ...`"
         raise Mistake(NotAState(place=node.name.span, name=name, hint=hint))
     if value is POISON:
         return

@@ -148,5 +148,3 @@ class Program:
         """
         slots = self.slots[recipe] if recipe is not None else {}
         return Graph(self.init_inputs, {**self.initial, **slots})
-
-

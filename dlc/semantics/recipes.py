@@ -118,7 +118,8 @@ class Reading:
         if not _is_source(expr):
             why = f"write one of {listed(SOURCES)} with a file"
             raise Mistake(BadDataSource(place=expr.span, why=why))
-        assert isinstance(expr, tree.Call) and isinstance(expr.function, tree.Name)
+        assert isinstance(expr, tree.Call)
+        assert isinstance(expr.function, tree.Name)
         kind = expr.function.text
         files: list[DataFile] = []
         columns: list[tuple[str, str | tuple[str, ...]]] = []
@@ -185,9 +186,7 @@ class Reading:
             if every < 1:
                 wanted = "a whole number of at least 1"
                 raise Mistake(
-                    BadSetting(
-                        place=node.every.span, name="every", wanted=wanted, got=str(every)
-                    )
+                    BadSetting(place=node.every.span, name="every", wanted=wanted, got=str(every))
                 )
         if types is None:
             return None
@@ -232,7 +231,9 @@ _CHECKS: dict[str, tuple[str, Callable[[Any], bool]]] = {
 }
 
 
-def read_recipe(machine: Machine, file: FileScope, decl: tree.Train) -> tuple[Recipe, Reading] | None:
+def read_recipe(
+    machine: Machine, file: FileScope, decl: tree.Train
+) -> tuple[Recipe, Reading] | None:
     """A train block; None if it has no step that could be read."""
     reading = Reading(machine, file, decl, file_frame(machine, file))
     for item in decl.items:
@@ -253,9 +254,7 @@ def read_recipe(machine: Machine, file: FileScope, decl: tree.Train) -> tuple[Re
     return _recipe(reading, programs), reading
 
 
-def _whole_recipe(
-    reading: Reading, programs: tuple[StepProgram, ...], steps: list[Step]
-) -> None:
+def _whole_recipe(reading: Reading, programs: tuple[StepProgram, ...], steps: list[Step]) -> None:
     """What only all steps together show."""
     machine, frame, name = reading.machine, reading.frame, reading.decl.name
     if not any(p.startswith("update:") for s in programs for p in s.graph.outputs):
@@ -271,7 +270,7 @@ def _whole_recipe(
     monitor = reading.values.get("monitor")
     if monitor is not None and monitor not in metrics:
         near = similar(monitor, metrics)
-        hint = f"did you mean {near}?" if near else f"there is {listed(sorted(metrics))}"
+        hint = f"did you mean {near}?" if near else f"its metrics: {listed(sorted(metrics))}"
         place = reading.places["monitor"]
         machine.report(NoSuchMetric(place=place, name=monitor, hint=hint), frame)
     _check_columns(reading, programs)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -57,7 +57,7 @@ class FileScope:
     """The names of one file, evaluated when they are first needed."""
 
     source: Source
-    tree: tree.File
+    root: tree.File
     standard: bool
     items: dict[str, tree.Item | tree.AxisEntry]
     folder: str
@@ -131,6 +131,8 @@ class Frame:
     """The scope of axes that the body declares; 0: axes are their names."""
     depth: int = 0
     names: dict[str, Value] = field(default_factory=dict)
+    pair: dict[Axis, Axis] = field(default_factory=dict)
+    """For each axis from the brackets, the caller's."""
     rest: tuple[Axis, ...] | None = None
     input_sizes: dict[Axis, Size] = field(default_factory=dict)
     given_sizes: dict[Axis, Size] = field(default_factory=dict)
@@ -165,7 +167,7 @@ class Frame:
         build = self.build
         build.count += 1
         if build.count > MAX_NODES:
-            raise Stop(TooManyNodes(place=self.site or span, limit=MAX_NODES))
+            raise Stop(TooManyNodes(place=self.user_site or span, limit=MAX_NODES))
         return ops.make(op, tuple(args), attrs, spans=self.spans(span), path=self.path)
 
     def tensor(self, op: str, args: Sequence[Node], span: Span, **attrs: Attr) -> Tensor:
@@ -188,6 +190,14 @@ class Frame:
         declared = self.machine.declared_size(self.file, axis)
         return declared if declared is not None else self.first_sizes.get(axis)
 
+    def shown(self, axis: Axis) -> str:
+        """The name of an axis as the user knows it: inside the library, that of the caller."""
+        frame: Frame | None = self
+        while frame is not None and frame.file.standard:
+            axis = frame.pair.get(axis, axis)
+            frame = frame.caller
+        return axis.name
+
     def own_axis(self, name: str) -> Axis:
         """An axis that this body declares."""
         return Axis(name, self.scope)
@@ -205,5 +215,3 @@ Report = Callable[[Diagnostic, Frame], None]
 def one_axis(value: Axes) -> Axis | None:
     """The axis of a group of one, else None."""
     return value.items[0] if len(value.items) == 1 else None
-
-

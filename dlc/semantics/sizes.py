@@ -30,8 +30,9 @@ def size_of_axis(frame: Frame, axis: Axis, span: Span) -> Size:
         return size_of_axis(caller, axis, span)
     if axis.scope == 0 and frame.rest and axis in frame.rest:
         return Size.symbol(axis.name)
-    hint = f"give it a size (`axis {axis.name} = 128`), or ask a tensor: `size(x, {axis.name})`"
-    raise Mistake(SizeUnknown(place=span, axis=axis.name, hint=hint))
+    shown = frame.shown(axis)
+    hint = f"give it a size (`axis {shown} = 128`), or ask a tensor: `size(x, {shown})`"
+    raise Mistake(SizeUnknown(place=span, axis=shown, hint=hint))
 
 
 def size_of_axes(frame: Frame, axes: Axes, span: Span) -> Size:
@@ -91,7 +92,9 @@ def as_int(frame: Frame, value: Value, span: Span, what: str) -> int:
     if isinstance(value, (Tensor, Size, Ratio)):
         raise Mistake(NotKnownYet(place=span, what=what))
     if isinstance(value, bool) or not isinstance(value, (int, float)) or value != value // 1:
-        raise Mistake(WrongKind(place=span, what=what, wanted="a whole number", got=describe(value)))
+        raise Mistake(
+            WrongKind(place=span, what=what, wanted="a whole number", got=describe(value))
+        )
     frame.machine.fix(value)
     return int(value)
 
@@ -113,14 +116,16 @@ def same_size(
     declared = frame.machine.axis_places
     notes = (*size_note(left[0], axis, declared), *size_note(right[0], axis, declared))
     if verdict == "different":
+        shown = frame.shown(axis)
+        hint = hint or f"make the sizes equal, or rename one: `rename(x, {shown} -> ...)`"
         remark = f"{left[1]} meets {right[1]}"
         raise Mistake(
             TwoSizes(
-                place=span, remark=remark, notes=_distinct(notes), axis=axis.name,
+                place=span, remark=remark, notes=_distinct(notes), axis=shown,
                 left=str(left[1]), right=str(right[1]), hint=hint,
             )
         )  # fmt: skip
-    message = what or f"axis {axis.name} of two tensors that meet"
+    message = what or f"axis {frame.shown(axis)} of two tensors that meet"
     frame.build.check(SizeCheck(left[1], "==", right[1], message, frame.spans(span)))
 
 
@@ -128,7 +133,9 @@ def _distinct(labels: Iterable[Label]) -> tuple[Label, ...]:
     return tuple({(n.span.source.path, n.span.start, n.text): n for n in labels}.values())
 
 
-def meet(frame: Frame, nodes: Sequence[Node], span: Span, skip: frozenset[Axis] = frozenset()) -> None:
+def meet(
+    frame: Frame, nodes: Sequence[Node], span: Span, skip: frozenset[Axis] = frozenset()
+) -> None:
     """Tensors meet: every axis that two of them share has one size."""
     first: dict[Axis, tuple[Node, Size]] = {}
     for node in nodes:
@@ -153,5 +160,3 @@ def limited(frame: Frame, dims: Iterable[tuple[Axis, Size]], span: Span) -> None
 def is_poison(*values: Value) -> bool:
     """Whether a mistake was reported on the way to one of the values."""
     return any(v is POISON for v in values)
-
-

@@ -125,9 +125,7 @@ def _if(machine: Machine, frame: Frame, node: tree.If) -> None:
         run_statements(machine, node.orelse.statements, frame)
 
 
-def _later_branches(
-    machine: Machine, frame: Frame, node: tree.If, taken: tree.Branch
-) -> None:
+def _later_branches(machine: Machine, frame: Frame, node: tree.If, taken: tree.Branch) -> None:
     """What follows a condition on `training` that did not hold depends on it as well."""
     rest = node.branches[node.branches.index(taken) + 1 :]
     for branch in rest:

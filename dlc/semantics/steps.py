@@ -82,9 +82,7 @@ class Step:
             raise Mistake(NotAnOptimizer(place=node.optimizer.span, got=got, hint=hint))
         covered = closure(machine, [t for t in targets if t is not None])
         self.named += covered
-        infos = [
-            i for i in machine.infos.values() if i.role == "param" and inside(i.path, covered)
-        ]
+        infos = [i for i in machine.infos.values() if i.role == "param" and inside(i.path, covered)]
         reached = differentiable(loss)
         chosen = [i for i in infos if frame.build.inputs.get(i.path) in reached]
         if not chosen:
@@ -126,10 +124,12 @@ class Step:
         full = ".".join([value.path, *(n.text for n in path.names[1:])])
         if full in machine.instances or full in machine.infos:
             return full
-        parts = [p[len(value.path) + 1 :] for p in machine.instances if p.startswith(value.path + ".")]
+        parts = [
+            p[len(value.path) + 1 :] for p in machine.instances if p.startswith(value.path + ".")
+        ]
         near = similar(full[len(value.path) + 1 :], parts)
-        hint = f"did you mean {value.path}.{near}?" if near else None
-        raise Mistake(NotANetwork(place=path.span, name=path.text, hint=hint))
+        fix = f"did you mean {value.path}.{near}?" if near else None
+        raise Mistake(NotANetwork(place=path.span, name=path.text, hint=fix))
 
     def metric(self, node: tree.Metric) -> None:
         """`metric NAME = SCALAR`."""
@@ -215,9 +215,7 @@ class Update:
             self.norm = Tensor(frame.node("sqrt", (total,), span))
         return self.norm
 
-    def _next(
-        self, info: ParamInfo, p: Node, g: Node, gradients: list[Node]
-    ) -> Node | None:
+    def _next(self, info: ParamInfo, p: Node, g: Node, gradients: list[Node]) -> Node | None:
         machine, outer, kind = self.step.machine, self.step.frame, self.optimizer.kind
         decl = kind.decl
         assert isinstance(decl, tree.Optimizer)

@@ -202,7 +202,7 @@ class Unset:
 
 
 Value: TypeAlias = Any
-"""int, float, bool, str, None, list (a list), tuple (several values), Size, and the classes here."""
+"""int, float, bool, str, None, list (a list), tuple (several values), Size, classes of here."""
 
 
 def is_number(value: Value) -> bool:

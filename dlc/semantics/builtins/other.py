@@ -70,9 +70,7 @@ def cast(machine: Machine, frame: Frame, args: Arguments, span: Span) -> Value:
     if not isinstance(dtype, DTypeName):
         wanted = f"one of {' '.join(DTYPES)}"
         raise Mistake(
-            WrongKind(
-                place=given.place("dtype"), what="cast", wanted=wanted, got=describe(dtype)
-            )
+            WrongKind(place=given.place("dtype"), what="cast", wanted=wanted, got=describe(dtype))
         )
     x = given.tensor("x")
     if x.type.dtype == dtype.dtype:
@@ -148,14 +146,18 @@ def constant(machine: Machine, frame: Frame, args: Arguments, span: Span) -> Val
     array = _array(given.get("table"), place)
     if array.ndim != len(axes):
         left, right = array.ndim, len(axes)
-        raise Mistake(GroupLength(place=place, what="levels of the table and axes", left=left, right=right))
+        raise Mistake(
+            GroupLength(place=place, what="levels of the table and axes", left=left, right=right)
+        )
     for axis, n in zip(axes, array.shape, strict=True):
         known = frame.given_sizes.get(axis) or machine.declared_size(frame.file, axis)
         if known is not None and known.compare(n) == "different":
             why = f"axis {axis.name} has size {known}, the table {n}"
             raise Mistake(TableShape(place=place, why=why))
     dtype = {"b": "bool", "i": "i32"}.get(array.dtype.kind, "f32")
-    stored = array.astype({"bool": np.bool_, "i32": np.int32}.get(dtype, np.float32))
+    stored: np.ndarray[Any, Any] = array.astype(
+        {"bool": np.bool_, "i32": np.int32}.get(dtype, np.float32)
+    )
     return frame.tensor("table", (), span, value=stored, dtype=dtype, axes=axes)
 
 
@@ -190,7 +192,10 @@ def range_(machine: Machine, frame: Frame, args: Arguments, span: Span) -> Value
         wanted, got = "a step other than 0", "0"
         raise Mistake(WrongKind(place=span, what="range", wanted=wanted, got=got))
     numbers = range(*parts)
-    if abs(parts[-1] if len(parts) == 1 else parts[1] - parts[0]) > 2**62 or len(numbers) > MAX_LIST:
+    if (
+        abs(parts[-1] if len(parts) == 1 else parts[1] - parts[0]) > 2**62
+        or len(numbers) > MAX_LIST
+    ):
         count = f"{max(abs(p) for p in parts):,} turns"
         raise Mistake(TooManyTurns(place=span, count=count, limit=MAX_LIST))
     return list(numbers)

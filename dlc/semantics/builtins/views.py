@@ -40,9 +40,7 @@ def rename(machine: Machine, frame: Frame, args: Arguments, span: Span) -> Value
     return frame.tensor("rename", (x.node,), span, mapping=changed) if changed else x
 
 
-def _check_written(
-    frame: Frame, arrow: Arrow, k: int, node: Node, axis: Axis, span: Span
-) -> None:
+def _check_written(frame: Frame, arrow: Arrow, k: int, node: Node, axis: Axis, span: Span) -> None:
     size = arrow.sizes[k]
     if arrow.written[k] and size is not None:
         same_size(frame, axis, (node, node.type.size(axis)), (node, size), span)
@@ -150,9 +148,7 @@ def fill_value(frame: Frame, given: Read, x: Tensor) -> float:
     if not isinstance(value, (int, float)):
         what = f"value of {given.callee}"
         raise Mistake(
-            WrongKind(
-                place=given.place("value"), what=what, wanted="a number", got=describe(value)
-            )
+            WrongKind(place=given.place("value"), what=what, wanted="a number", got=describe(value))
         )
     node = to_node(frame, value, x.type.dtype, given.place("value"))
     return node.attrs["value"] if node.op == "const" else float(value)
@@ -251,9 +247,7 @@ def _union(nodes: list[Node]) -> list[tuple[Axis, Size]]:
     return list(dims.items())
 
 
-def _broadcast(
-    frame: Frame, node: Node, dims: list[tuple[Axis, Size]], span: Span
-) -> Node:
+def _broadcast(frame: Frame, node: Node, dims: list[tuple[Axis, Size]], span: Span) -> Node:
     if TensorType(node.type.dtype, tuple(dims)) == node.type:
         return node
     return frame.node("broadcast", (node,), span, dims=tuple(dims))

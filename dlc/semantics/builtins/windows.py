@@ -48,7 +48,7 @@ def window(machine: Machine, frame: Frame, args: Arguments, span: Span) -> Value
             shown = str(have) if before == after == Size() else f"{have} with its padding"
             raise Mistake(
                 WindowTooLarge(
-                    place=span, axis=axis.name, size=shown, reach=str(reach), notes=notes
+                    place=span, axis=frame.shown(axis), size=shown, reach=str(reach), notes=notes
                 )
             )
         x = frame.tensor(
@@ -75,8 +75,8 @@ def unwindow(machine: Machine, frame: Frame, args: Arguments, span: Span) -> Val
     for k, (axis, tap) in enumerate(zip(axes, taps, strict=True)):
         before, after = pair(frame, pads[k], given.place("pad"))
         if extras[k] >= strides[k]:
-            wanted, got = f"less than its stride {strides[k]}", str(extras[k])
-            place = given.place("extra")
+            wanted = f"less than its stride {strides[k]}"
+            place, got = given.place("extra"), str(extras[k])
             raise Mistake(WrongKind(place=place, what="extra", wanted=wanted, got=got))
         reach = (x.type.size(tap) - 1) * dilations[k] + 1
         full = (x.type.size(axis) - 1) * strides[k] + reach + extras[k]
@@ -85,8 +85,8 @@ def unwindow(machine: Machine, frame: Frame, args: Arguments, span: Span) -> Val
             notes = size_note(x.node, axis, machine.axis_places)
             raise Mistake(
                 WindowTooLarge(
-                    place=span, axis=axis.name, size=str(full), reach=str(before + after + 1),
-                    notes=notes,
+                    place=span, axis=frame.shown(axis), size=str(full),
+                    reach=str(before + after + 1), notes=notes,
                 )
             )  # fmt: skip
         x = frame.tensor(
@@ -113,9 +113,9 @@ def steps(
 def _pads(given: Read, n: int) -> list[Value]:
     """One pad for each axis; for a single axis a pair of numbers is (before, after)."""
     value = given.get("pad", 0)
-    if n == 1 and isinstance(value, (tuple, list)) and len(value) == 2:
-        if not any(isinstance(v, (tuple, list)) for v in value):
-            return [value]
+    paired = isinstance(value, (tuple, list)) and len(value) == 2
+    if n == 1 and paired and not any(isinstance(v, (tuple, list)) for v in value):
+        return [value]
     return each(value, n, given.place("pad"), "pad")
 
 
