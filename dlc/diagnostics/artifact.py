@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
-from dlc.diagnostics.diagnostic import Diagnostic
+from dlc.diagnostics.diagnostic import Diagnostic, case
 
 
-@dataclass(frozen=True, slots=True)
+@case
 class ArtifactDamaged(Diagnostic):
     """A `.dlm` file does not hold what was written into it.
 
@@ -33,7 +31,7 @@ class ArtifactDamaged(Diagnostic):
         return "copy it again, or make it anew with `dlc compile`"
 
 
-@dataclass(frozen=True, slots=True)
+@case
 class ArtifactForeign(Diagnostic):
     """A file that is no artifact of dlc was given where one is needed.
 
@@ -56,7 +54,7 @@ class ArtifactForeign(Diagnostic):
         return "artifacts are made with `dlc compile MODEL.dl -o MODEL.dlm`"
 
 
-@dataclass(frozen=True, slots=True)
+@case
 class ArtifactNewer(Diagnostic):
     """An artifact was written by a later dlc, in a form that this one cannot read.
 
@@ -85,7 +83,7 @@ class ArtifactNewer(Diagnostic):
         return f"install dlc {self.writer} or later"
 
 
-@dataclass(frozen=True, slots=True)
+@case
 class FileUnreadable(Diagnostic):
     """A file or folder that was named cannot be read.
 
@@ -103,7 +101,7 @@ class FileUnreadable(Diagnostic):
         return f"cannot read {self.path}: {self.reason}"
 
 
-@dataclass(frozen=True, slots=True)
+@case
 class FileUnwritable(Diagnostic):
     """A result cannot be written.
 
@@ -122,7 +120,7 @@ class FileUnwritable(Diagnostic):
         return f"cannot write {self.path}: {self.reason}"
 
 
-@dataclass(frozen=True, slots=True)
+@case
 class RunUnknown(Diagnostic):
     """A folder was given as a run, and holds no trained artifact.
 
@@ -144,7 +142,7 @@ class RunUnknown(Diagnostic):
         return "name a folder that `dlc train` made, or an artifact (.dlm)"
 
 
-@dataclass(frozen=True, slots=True)
+@case
 class PackageMissing(Diagnostic):
     """A task needs a package that is not installed.
 
@@ -167,7 +165,7 @@ class PackageMissing(Diagnostic):
         return f"pip install {self.package}"
 
 
-@dataclass(frozen=True, slots=True)
+@case
 class FolderOccupied(Diagnostic):
     """A folder that must be empty holds files.
 

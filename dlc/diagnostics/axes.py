@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
+from dlc.diagnostics.diagnostic import case
 from dlc.diagnostics.placed import Placed
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@case(kw_only=True)
 class AxisMissing(Placed):
     """An operation names an axis that the tensor does not have.
 
@@ -27,7 +26,7 @@ class AxisMissing(Placed):
         return f"{self.what} has no axis {self.axis}; it has {self.axes}"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@case(kw_only=True)
 class AxisTwice(Placed):
     """An axis would occur twice in one tensor.
 
@@ -46,7 +45,7 @@ class AxisTwice(Placed):
         return f"axis {self.axis} would occur twice in {self.what}"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@case(kw_only=True)
 class TwoSizes(Placed):
     """Two tensors meet on one axis, with two sizes.
 
@@ -66,7 +65,7 @@ class TwoSizes(Placed):
         return f"axis {self.axis} has two sizes here: {self.left} and {self.right}"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@case(kw_only=True)
 class SizeUnknown(Placed):
     """The size of an axis is used where nothing gives it one.
 
@@ -84,7 +83,7 @@ class SizeUnknown(Placed):
         return f"the size of axis {self.axis} is not known here"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@case(kw_only=True)
 class NotASize(Placed):
     """A size must be a whole number of at least 1.
 
@@ -101,7 +100,7 @@ class NotASize(Placed):
         return f"{self.value} cannot be a size: a whole number of at least 1 is needed"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@case(kw_only=True)
 class ParamSizeOpen(Placed):
     """The size of a parameter must be known while compiling.
 
@@ -123,7 +122,7 @@ class ParamSizeOpen(Placed):
         )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@case(kw_only=True)
 class InputLacksAxis(Placed):
     """An argument lacks an axis that the parameter's type names.
 
@@ -143,7 +142,7 @@ class InputLacksAxis(Placed):
         return f"{self.callee} needs axis {self.axis} in {self.parameter}; it has {self.axes}"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@case(kw_only=True)
 class AxesTooMany(Placed):
     """An argument has axes that the parameter's type does not allow.
 
@@ -162,7 +161,7 @@ class AxesTooMany(Placed):
         return f"{self.callee} takes no {self.axes} in {self.parameter}"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@case(kw_only=True)
 class HidesInRest(Placed):
     """An axis given in the brackets of a call also arrives inside `..`.
 
@@ -184,7 +183,7 @@ class HidesInRest(Placed):
         )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@case(kw_only=True)
 class ResultAxes(Placed):
     """A result does not have the axes that its type says.
 
@@ -203,7 +202,7 @@ class ResultAxes(Placed):
         return f"{self.callee} promises axes {self.wanted}, but the result has {self.axes}"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@case(kw_only=True)
 class OwnAxisLeaves(Placed):
     """An axis that a body declared would leave it.
 
@@ -221,7 +220,7 @@ class OwnAxisLeaves(Placed):
         return f"axis {self.axis} is declared inside {self.callee} and cannot leave it"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@case(kw_only=True)
 class DefaultAxis(Placed):
     """A default axis is looked up by name in the first input, and is not there.
 
@@ -241,7 +240,7 @@ class DefaultAxis(Placed):
         return f"{self.callee} looks for an axis {self.axis} by default; its input has {self.axes}"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@case(kw_only=True)
 class GroupLength(Placed):
     """Two groups that belong together have different numbers of axes.
 
@@ -260,7 +259,7 @@ class GroupLength(Placed):
         return f"{self.what}: {self.left} cannot be paired with {self.right}"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@case(kw_only=True)
 class SplitMismatch(Placed):
     """The parts of a split do not multiply to the size of the axis.
 
@@ -278,7 +277,7 @@ class SplitMismatch(Placed):
         return f"axis {self.axis} of size {self.size} cannot be split into {self.parts}"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@case(kw_only=True)
 class OutsideAxis(Placed):
     """An index or a slice reaches outside its axis.
 
@@ -297,7 +296,7 @@ class OutsideAxis(Placed):
         return f"{self.index} is outside axis {self.axis} of size {self.size}"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@case(kw_only=True)
 class WindowTooLarge(Placed):
     """A window is larger than the axis it slides over.
 
@@ -319,7 +318,7 @@ class WindowTooLarge(Placed):
         )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@case(kw_only=True)
 class DoesNotFit(Placed):
     """A value has axes that its declared type does not have.
 
@@ -340,7 +339,7 @@ class DoesNotFit(Placed):
         )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@case(kw_only=True)
 class OneAxisNeeded(Placed):
     """One axis is needed where a group stands.
 
@@ -357,7 +356,7 @@ class OneAxisNeeded(Placed):
         return f"{self.what} takes one axis, not {self.count}"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@case(kw_only=True)
 class NoRest(Placed):
     """`..` stands where no `..` was taken.
 
@@ -374,7 +373,7 @@ class NoRest(Placed):
         return f"`..` has no meaning in {self.where}"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@case(kw_only=True)
 class ModelSize(Placed):
     """A tensor enters or leaves a model with another size than the signature declares.
 

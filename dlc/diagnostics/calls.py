@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
+from dlc.diagnostics.diagnostic import case
 from dlc.diagnostics.placed import Placed
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@case(kw_only=True)
 class NotCallable(Placed):
     """Something is called that is no function.
 
@@ -23,7 +22,7 @@ class NotCallable(Placed):
         return f"{self.what} cannot be called"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@case(kw_only=True)
 class TooManyArguments(Placed):
     """A call has more arguments than there are parameters.
 
@@ -43,7 +42,7 @@ class TooManyArguments(Placed):
         return f"{self.callee} takes {self.takes} argument{many} here, not {self.got}"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@case(kw_only=True)
 class UnknownParameter(Placed):
     """A call names a parameter that does not exist.
 
@@ -60,7 +59,7 @@ class UnknownParameter(Placed):
         return f"{self.callee} has no parameter {self.name}"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@case(kw_only=True)
 class MissingArgument(Placed):
     """A call leaves out an argument that has no default.
 
@@ -77,7 +76,7 @@ class MissingArgument(Placed):
         return f"{self.callee} needs {self.name}"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@case(kw_only=True)
 class ArgumentTwice(Placed):
     """A call gives one parameter twice.
 
@@ -94,7 +93,7 @@ class ArgumentTwice(Placed):
         return f"{self.callee} gets {self.name} twice"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@case(kw_only=True)
 class WrongArgument(Placed):
     """An argument is of the wrong kind for its parameter.
 
@@ -114,7 +113,7 @@ class WrongArgument(Placed):
         return f"{self.name} of {self.callee} takes {self.wanted}, not {self.got}"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@case(kw_only=True)
 class InstanceHere(Placed):
     """A layer is made where no parameters can be owned.
 
@@ -132,7 +131,7 @@ class InstanceHere(Placed):
         return f"{self.kind} has parameters and cannot be made {self.where}"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@case(kw_only=True)
 class SharedSizes(Placed):
     """A shared layer is used with other sizes than at its first use.
 
@@ -151,7 +150,7 @@ class SharedSizes(Placed):
         return f"{self.param} is {self.first} since its first use, and would be {self.now} here"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@case(kw_only=True)
 class NoReturn(Placed):
     """A body ends without `return`.
 
@@ -167,7 +166,7 @@ class NoReturn(Placed):
         return f"{self.callee} ends without return"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@case(kw_only=True)
 class ResultCount(Placed):
     """A body returns more or fewer values than its type lists.
 
@@ -186,7 +185,7 @@ class ResultCount(Placed):
         return f"{self.callee} promises {self.wanted} result{many}, but returns {self.got}"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@case(kw_only=True)
 class NotAllowedHere(Placed):
     """A statement stands where it has no meaning.
 
@@ -204,7 +203,7 @@ class NotAllowedHere(Placed):
         return f"{self.what} cannot stand {self.where}"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@case(kw_only=True)
 class NotAState(Placed):
     """`<-` gives a next value to something that is no state.
 
@@ -220,7 +219,7 @@ class NotAState(Placed):
         return f"{self.name} is not a state of this body"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@case(kw_only=True)
 class InitialValue(Placed):
     """The initial value of a parameter or state depends on an input.
 
@@ -237,7 +236,7 @@ class InitialValue(Placed):
         return f"the initial value of {self.name} depends on {self.what}"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@case(kw_only=True)
 class NeedsConfiguration(Placed):
     """A layer is used without its configuration.
 
@@ -254,7 +253,7 @@ class NeedsConfiguration(Placed):
         return f"{self.kind} is a layer: it needs its brackets before it can be used"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@case(kw_only=True)
 class TwoModels(Placed):
     """Two models of one program have one name.
 
@@ -271,7 +270,7 @@ class TwoModels(Placed):
         return f"two models are called {self.name}"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@case(kw_only=True)
 class NeedsArrow(Placed):
     """A layer that maps axes needs `A -> B` in its brackets.
 
@@ -290,7 +289,7 @@ class NeedsArrow(Placed):
         return f"{self.callee} needs {self.source} -> {self.target} in its brackets"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@case(kw_only=True)
 class NotAWindow(Placed):
     """The arrow of `window` or `unwindow` has the wrong form.
 
@@ -308,7 +307,7 @@ class NotAWindow(Placed):
         return f"{self.what} is written {self.form}"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@case(kw_only=True)
 class TableShape(Placed):
     """The rows of a table do not have one length, or not one depth for each axis.
 

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import ClassVar
 
-from dlc.diagnostics.diagnostic import Diagnostic, Label
+from dlc.diagnostics.diagnostic import Diagnostic, Label, case
 from dlc.diagnostics.span import Span
 
 
@@ -15,7 +14,7 @@ class DataMistake(Diagnostic):
     exit_code: ClassVar[int] = 3
 
 
-@dataclass(frozen=True, slots=True)
+@case
 class FileMissing(DataMistake):
     """A file of data is in none of the places where it is looked for.
 
@@ -47,7 +46,7 @@ class FileMissing(DataMistake):
         return self.advice
 
 
-@dataclass(frozen=True, slots=True)
+@case
 class FileUnreadable(DataMistake):
     """The system refuses to read a file or folder of data.
 
@@ -65,7 +64,7 @@ class FileUnreadable(DataMistake):
         return f"cannot read {self.path}: {self.reason}"
 
 
-@dataclass(frozen=True, slots=True)
+@case
 class FileDamaged(DataMistake):
     """A file of data is not what its format demands.
 
@@ -90,7 +89,7 @@ class FileDamaged(DataMistake):
         return "get the file again, or correct the kind of the source"
 
 
-@dataclass(frozen=True, slots=True)
+@case
 class FileTooLarge(DataMistake):
     """A file of data would not fit into this machine's memory.
 
@@ -118,7 +117,7 @@ class FileTooLarge(DataMistake):
         return "save it as .npy, which is mapped instead of read, or take a part of it"
 
 
-@dataclass(frozen=True, slots=True)
+@case
 class ColumnMissing(DataMistake):
     """The file of data has no array or column of the name that the recipe asks for.
 
@@ -144,7 +143,7 @@ class ColumnMissing(DataMistake):
         return (Label(self.at, "asked for here"),) if self.at else ()
 
 
-@dataclass(frozen=True, slots=True)
+@case
 class ColumnUnbound(DataMistake):
     """A step has a parameter that no column of the data gives.
 
@@ -173,7 +172,7 @@ class ColumnUnbound(DataMistake):
         return (Label(self.at, "bound to the column of this name"),) if self.at else ()
 
 
-@dataclass(frozen=True, slots=True)
+@case
 class ShapeMismatch(DataMistake):
     """A column's shape is not that of the step's parameter.
 
@@ -206,7 +205,7 @@ class ShapeMismatch(DataMistake):
         return None if self.at else self.reason
 
 
-@dataclass(frozen=True, slots=True)
+@case
 class DtypeMismatch(DataMistake):
     """A column holds another kind of values than the step's parameter.
 
@@ -233,7 +232,7 @@ class DtypeMismatch(DataMistake):
         return (Label(self.at, f"expects {self.expected}"),) if self.at else ()
 
 
-@dataclass(frozen=True, slots=True)
+@case
 class ValueChanges(DataMistake):
     """A value of a column would change by conversion to the type of the step's parameter.
 
@@ -260,7 +259,7 @@ class ValueChanges(DataMistake):
         return (Label(self.at, f"every value must fit {self.expected}"),) if self.at else ()
 
 
-@dataclass(frozen=True, slots=True)
+@case
 class NotFinite(DataMistake):
     """A float column holds NaN or an infinity.
 
@@ -284,7 +283,7 @@ class NotFinite(DataMistake):
         return "remove the row or fill the value before training"
 
 
-@dataclass(frozen=True, slots=True)
+@case
 class IndexOutOfRange(DataMistake):
     """An integer column indexes an axis, and one of its values lies outside.
 
@@ -315,7 +314,7 @@ class IndexOutOfRange(DataMistake):
         return (Label(self.at, f"takes 0 to {self.size - 1}"),) if self.at else ()
 
 
-@dataclass(frozen=True, slots=True)
+@case
 class RowsDiffer(DataMistake):
     """Two columns of one source have different numbers of rows.
 
@@ -339,7 +338,7 @@ class RowsDiffer(DataMistake):
         )
 
 
-@dataclass(frozen=True, slots=True)
+@case
 class NoRows(DataMistake):
     """There is nothing to train on.
 
@@ -357,7 +356,7 @@ class NoRows(DataMistake):
         return f"{self.source}: {self.reason}"
 
 
-@dataclass(frozen=True, slots=True)
+@case
 class CsvRow(DataMistake):
     """A line of a csv file has more or fewer fields than its header.
 
@@ -380,7 +379,7 @@ class CsvRow(DataMistake):
         )
 
 
-@dataclass(frozen=True, slots=True)
+@case
 class CsvValue(DataMistake):
     """A field of a numeric csv column is empty or no number.
 
@@ -401,7 +400,7 @@ class CsvValue(DataMistake):
         return f"{self.path}, line {self.line}, column {self.column!r}: {what}"
 
 
-@dataclass(frozen=True, slots=True)
+@case
 class CsvHeader(DataMistake):
     """A csv file has no usable header.
 
@@ -423,7 +422,7 @@ class CsvHeader(DataMistake):
         return "the first line must name every column once"
 
 
-@dataclass(frozen=True, slots=True)
+@case
 class LabelUnknown(DataMistake):
     """A text label does not occur among the classes of the training data.
 
@@ -447,7 +446,7 @@ class LabelUnknown(DataMistake):
         )
 
 
-@dataclass(frozen=True, slots=True)
+@case
 class ImageMismatch(DataMistake):
     """An image has another size than the step's parameter says.
 
@@ -466,7 +465,7 @@ class ImageMismatch(DataMistake):
         return f"{self.path} is {self.found}, but the step expects {self.expected}"
 
 
-@dataclass(frozen=True, slots=True)
+@case
 class PillowMissing(DataMistake):
     """Reading images needs the package Pillow, which is not installed.
 
@@ -487,7 +486,7 @@ class PillowMissing(DataMistake):
         return "pip install 'dlc[images]'"
 
 
-@dataclass(frozen=True, slots=True)
+@case
 class PickledData(DataMistake):
     """An npy or npz file holds Python objects.
 
@@ -509,7 +508,7 @@ class PickledData(DataMistake):
         return "save a plain array: np.save(path, np.asarray(values, dtype=np.float32))"
 
 
-@dataclass(frozen=True, slots=True)
+@case
 class StreamTooShort(DataMistake):
     """A stream is shorter than one piece that a batch cuts from it.
 
@@ -532,7 +531,7 @@ class StreamTooShort(DataMistake):
         )
 
 
-@dataclass(frozen=True, slots=True)
+@case
 class ValidationEmpty(DataMistake):
     """The validation split leaves no row to train on, or none to validate on.
 
@@ -554,7 +553,7 @@ class ValidationEmpty(DataMistake):
         )
 
 
-@dataclass(frozen=True, slots=True)
+@case
 class NoClasses(DataMistake):
     """A folder of images has no images, or none in class folders.
 
@@ -577,7 +576,7 @@ class NoClasses(DataMistake):
         return "lay the images out as FOLDER/CLASS/PICTURE.png"
 
 
-@dataclass(frozen=True, slots=True)
+@case
 class DataNotGiven(DataMistake):
     """A recipe has steps with parameters, but no data.
 
@@ -606,7 +605,7 @@ class DataNotGiven(DataMistake):
         return "write `data = npz(...)` into the recipe, or pass arrays from Python"
 
 
-@dataclass(frozen=True, slots=True)
+@case
 class NotAnArray(DataMistake):
     """A value passed from Python as a column is no rectangular array.
 

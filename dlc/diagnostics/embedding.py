@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
-from dlc.diagnostics.diagnostic import Diagnostic
+from dlc.diagnostics.diagnostic import Diagnostic, case
 
 
-@dataclass(frozen=True, slots=True)
+@case
 class ModelUnclear(Diagnostic):
     """A program with several models is used as if it had one.
 
@@ -33,7 +31,7 @@ class ModelUnclear(Diagnostic):
         return f"from Python net.{self.models[0]}(...), in commands --model {self.models[0]}"
 
 
-@dataclass(frozen=True, slots=True)
+@case
 class ArgumentUnknown(Diagnostic):
     """A call of a compiled model gives something that the model does not take.
 
@@ -59,7 +57,7 @@ class ArgumentUnknown(Diagnostic):
         return f"it takes {', '.join(self.known) or 'no input'}"
 
 
-@dataclass(frozen=True, slots=True)
+@case
 class ArrayUnreadable(Diagnostic):
     """A value given to a program cannot be read as an array.
 
@@ -79,7 +77,7 @@ class ArrayUnreadable(Diagnostic):
         return f"{self.name}: cannot read {self.given} as an array: {self.reason}"
 
 
-@dataclass(frozen=True, slots=True)
+@case
 class OutUnfit(Diagnostic):
     """An array given as `out=` cannot take the result.
 
@@ -97,7 +95,7 @@ class OutUnfit(Diagnostic):
         return f"out for {self.name}: {self.reason}"
 
 
-@dataclass(frozen=True, slots=True)
+@case
 class ValueUnknown(Diagnostic):
     """A model, parameter or value is asked for by a name that the program does not have.
 
@@ -123,7 +121,7 @@ class ValueUnknown(Diagnostic):
         return f"there is {shown}{', ...' if len(self.known) > 8 else ''}" if shown else "none"
 
 
-@dataclass(frozen=True, slots=True)
+@case
 class GradientMissing(Diagnostic):
     """A gradient is asked for with respect to a value that has none.
 

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
-from dlc.diagnostics.diagnostic import Diagnostic, Label
+from dlc.diagnostics.diagnostic import Diagnostic, Label, case
 from dlc.diagnostics.span import Span
 
 
-@dataclass(frozen=True, slots=True)
+@case
 class NoGradient(Diagnostic):
     """A gradient was asked for through an operation that has none.
 

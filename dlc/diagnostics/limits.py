@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
+from dlc.diagnostics.diagnostic import case
 from dlc.diagnostics.placed import Placed
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@case(kw_only=True)
 class TooManyTurns(Placed):
     """A loop is too long to unroll.
 
@@ -26,7 +25,7 @@ class TooManyTurns(Placed):
         return f"this makes {self.count}; the limit is {self.limit:,}"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@case(kw_only=True)
 class TooLarge(Placed):
     """A number, an axis or a tensor is larger than the compiler can handle.
 
@@ -44,7 +43,7 @@ class TooLarge(Placed):
         return f"{self.what}; the limit is {self.limit}"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@case(kw_only=True)
 class TooDeep(Placed):
     """Calls are nested too deeply.
 
@@ -59,7 +58,7 @@ class TooDeep(Placed):
         return "calls are nested too deeply here"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@case(kw_only=True)
 class Recursion(Placed):
     """A def, layer or model calls itself, directly or through others.
 
@@ -75,7 +74,7 @@ class Recursion(Placed):
         return f"{self.chain[0]} calls itself: {' -> '.join(self.chain)}"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@case(kw_only=True)
 class ImportCycle(Placed):
     """Files import each other in a circle.
 
@@ -91,7 +90,7 @@ class ImportCycle(Placed):
         return f"these files import each other: {' -> '.join(self.chain)}"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@case(kw_only=True)
 class TooManyNodes(Placed):
     """The program unrolls into too many operations.
 
@@ -108,7 +107,7 @@ class TooManyNodes(Placed):
         return f"more than {self.limit:,} operations"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@case(kw_only=True)
 class OutOfMemory(Placed):
     """The parameters, or one tensor that must be held, need more memory than this machine has.
 
@@ -127,7 +126,7 @@ class OutOfMemory(Placed):
         return f"{self.what} needs {need}; this machine has {have} of memory"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@case(kw_only=True)
 class NotSupportedYet(Placed):
     """The language has it, this version of the compiler does not.
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import ClassVar
 
+from dlc.diagnostics.diagnostic import case
 from dlc.diagnostics.placed import Placed
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@case(kw_only=True)
 class UnknownName(Placed):
     """A name is used that nothing declares.
 
@@ -28,7 +28,7 @@ class UnknownName(Placed):
         return f"{self.name} is not known here"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@case(kw_only=True)
 class DeclaredTwice(Placed):
     """One name is declared twice in a file, in a signature or in a body.
 
@@ -45,7 +45,7 @@ class DeclaredTwice(Placed):
         return f"{self.name} is declared twice"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@case(kw_only=True)
 class WrongKindOfName(Placed):
     """A name stands where another kind of thing is needed: a tensor where an axis is, for instance.
 
@@ -64,7 +64,7 @@ class WrongKindOfName(Placed):
         return f"{self.name} is {self.is_a}; {self.wanted} is needed here"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@case(kw_only=True)
 class ImportNotFound(Placed):
     """The file of an import does not exist.
 
@@ -82,7 +82,7 @@ class ImportNotFound(Placed):
         return f"there is no file {self.path} for {self.module}"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@case(kw_only=True)
 class NotInFile(Placed):
     """The imported file does not declare the name.
 
@@ -100,7 +100,7 @@ class NotInFile(Placed):
         return f"{self.module} declares no {self.name}"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@case(kw_only=True)
 class NotSetHere(Placed):
     """A name of the body is read where it has no value yet.
 
@@ -117,7 +117,7 @@ class NotSetHere(Placed):
         return f"{self.name} has no value here"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@case(kw_only=True)
 class NoAttribute(Placed):
     """What stands after the dot does not exist.
 
@@ -135,7 +135,7 @@ class NoAttribute(Placed):
         return f"{self.owner} has no {self.name}"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@case(kw_only=True)
 class ReservedName(Placed):
     """The name belongs to the language and cannot be given a value.
 
@@ -152,7 +152,7 @@ class ReservedName(Placed):
         return f"{self.name} belongs to the language and cannot be declared"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@case(kw_only=True)
 class DefinedByItself(Placed):
     """A constant, or the size of an axis, is computed from itself.
 
@@ -168,7 +168,7 @@ class DefinedByItself(Placed):
         return f"the value of {self.name} depends on itself"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@case(kw_only=True)
 class UnpackMismatch(Placed):
     """An assignment has more or fewer names than its value has parts.
 

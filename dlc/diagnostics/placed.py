@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TypeVar
 
-from dlc.diagnostics.diagnostic import Diagnostic, Label
+from dlc.diagnostics.diagnostic import Diagnostic, Label, case
 from dlc.diagnostics.span import Span
 
 P = TypeVar("P", bound="Placed")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@case(kw_only=True)
 class Placed(Diagnostic):
     """A case with one primary place; `notes` show the other facts where they came from."""
 

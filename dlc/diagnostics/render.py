@@ -65,7 +65,7 @@ def _excerpt(label: Label, primary: bool, gutter: int, paint: Any, tone: str) ->
     width = max(1, min(span.end - span.start, len(row) - start))
     lead = row[:start].expandtabs(4)
     shown = lead + row[start : start + width].expandtabs(4)
-    marks = (1 if primary else 0) and "^" or "-"
+    marks = ((1 if primary else 0) and "^") or "-"
     width = max(1, len(shown) - len(lead))
     text = row.expandtabs(4)
     column = len(lead)

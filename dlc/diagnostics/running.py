@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import ClassVar
 
 from dlc.diagnostics.data import listed
-from dlc.diagnostics.diagnostic import Diagnostic, Label, Severity
+from dlc.diagnostics.diagnostic import Diagnostic, Label, Severity, case
 from dlc.diagnostics.span import Span
 
 
@@ -16,7 +15,7 @@ class RunMistake(Diagnostic):
     exit_code: ClassVar[int] = 4
 
 
-@dataclass(frozen=True, slots=True)
+@case
 class LossNotFinite(RunMistake):
     """The loss became NaN or infinite, so training stopped.
 
@@ -51,7 +50,7 @@ class LossNotFinite(RunMistake):
         return f"{kept}try a smaller learning rate, clip_norm=1.0, or scaled inputs"
 
 
-@dataclass(frozen=True, slots=True)
+@case
 class FolderExists(RunMistake):
     """The folder for a run exists already; a run never overwrites another.
 
@@ -73,7 +72,7 @@ class FolderExists(RunMistake):
         return f"give another folder, or continue this run: --resume {self.path}"
 
 
-@dataclass(frozen=True, slots=True)
+@case
 class FolderLocked(RunMistake):
     """Another process is training in this folder.
 
@@ -91,7 +90,7 @@ class FolderLocked(RunMistake):
         return f"another process is training in {self.path}"
 
 
-@dataclass(frozen=True, slots=True)
+@case
 class CannotWrite(RunMistake):
     """The run's folder cannot be written: the disk is full, or it is read-only.
 
@@ -115,7 +114,7 @@ class CannotWrite(RunMistake):
         return self.advice or None
 
 
-@dataclass(frozen=True, slots=True)
+@case
 class NothingToResume(RunMistake):
     """The folder given to `--resume` is not the folder of a run.
 
@@ -134,7 +133,7 @@ class NothingToResume(RunMistake):
         return f"{self.path} cannot be resumed: {self.reason}"
 
 
-@dataclass(frozen=True, slots=True)
+@case
 class SourceChanged(RunMistake):
     """A `.dl` file changed since the run began, so the run cannot be continued.
 
@@ -158,7 +157,7 @@ class SourceChanged(RunMistake):
         return f"restore it, or start a new run from these weights: --weights {self.folder}"
 
 
-@dataclass(frozen=True, slots=True)
+@case
 class DataChanged(RunMistake):
     """The data changed since the run began, so the run cannot be continued.
 
@@ -181,7 +180,7 @@ class DataChanged(RunMistake):
         return f"restore it, or start a new run from these weights: --weights {self.folder}"
 
 
-@dataclass(frozen=True, slots=True)
+@case
 class SettingChanged(RunMistake):
     """A setting differs from the one with which the run began.
 
@@ -206,7 +205,7 @@ class SettingChanged(RunMistake):
         return f"leave {self.setting} out, or start a new run"
 
 
-@dataclass(frozen=True, slots=True)
+@case
 class CheckpointsDamaged(RunMistake):
     """No checkpoint of the run can be read.
 
@@ -223,7 +222,7 @@ class CheckpointsDamaged(RunMistake):
         return f"every checkpoint in {self.path} is damaged: {self.reason}"
 
 
-@dataclass(frozen=True, slots=True)
+@case
 class MonitorUnknown(RunMistake):
     """The metric that chooses the best checkpoint does not exist.
 
@@ -248,7 +247,7 @@ class MonitorUnknown(RunMistake):
         return (Label(self.at, "has no such metric"),) if self.at else ()
 
 
-@dataclass(frozen=True, slots=True)
+@case
 class NothingMatched(RunMistake):
     """No tensor of the given weights fits a parameter of the program.
 
@@ -270,7 +269,7 @@ class NothingMatched(RunMistake):
         )
 
 
-@dataclass(frozen=True, slots=True)
+@case
 class RecipeUnknown(RunMistake):
     """The program has no `train` block of this name, or several and none was named.
 
@@ -294,7 +293,7 @@ class RecipeUnknown(RunMistake):
         return f"{self.path} has no train block {self.name!r}; it has {found}"
 
 
-@dataclass(frozen=True, slots=True)
+@case
 class CheckpointSkipped(RunMistake):
     """The newest checkpoint is damaged, so an older one is used.
 
@@ -313,7 +312,7 @@ class CheckpointSkipped(RunMistake):
         return f"{self.path} is damaged ({self.reason}); using the one before"
 
 
-@dataclass(frozen=True, slots=True)
+@case
 class VersionChanged(RunMistake):
     """A run is continued with another version of dlc than it began with.
 

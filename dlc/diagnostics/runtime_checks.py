@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import ClassVar
 
-from dlc.diagnostics.diagnostic import Diagnostic, Label
+from dlc.diagnostics.diagnostic import Diagnostic, Label, case
 from dlc.diagnostics.span import Span
 
 
@@ -14,7 +13,7 @@ def _listed(names: Sequence[str]) -> str:
     return ", ".join(names) if names else "none"
 
 
-@dataclass(frozen=True)
+@case
 class InputMissing(Diagnostic):
     """A program was called without one of its inputs.
 
@@ -34,7 +33,7 @@ class InputMissing(Diagnostic):
         return f"input {self.input}: {self.type} is missing; given: {_listed(self.given)}"
 
 
-@dataclass(frozen=True)
+@case
 class InputUnknown(Diagnostic):
     """A program was given an array under a name that none of its inputs has.
 
@@ -53,7 +52,7 @@ class InputUnknown(Diagnostic):
         return f"there is no input {self.given}; the inputs are {_listed(self.inputs)}"
 
 
-@dataclass(frozen=True)
+@case
 class InputRank(Diagnostic):
     """An input has more or fewer dimensions than its type has axes.
 
@@ -73,7 +72,7 @@ class InputRank(Diagnostic):
         return f"input {self.input} is {self.type}, but an array of shape {self.shape} was given"
 
 
-@dataclass(frozen=True)
+@case
 class InputSize(Diagnostic):
     """An axis of an input has another size than the program needs.
 
@@ -96,7 +95,7 @@ class InputSize(Diagnostic):
         return f"axis {self.axis} of input {self.input} is {self.given}, not {self.expected}{why}"
 
 
-@dataclass(frozen=True)
+@case
 class InputDType(Diagnostic):
     """An input's numbers do not convert to its dtype without changing them.
 
@@ -118,7 +117,7 @@ class InputDType(Diagnostic):
         return f"input {self.input} is {self.expected}, but {self.given} was given{why}"
 
 
-@dataclass(frozen=True)
+@case
 class SizesDisagree(Diagnostic):
     """Sizes that could not be compared while compiling do not fit together in this call.
 
@@ -156,7 +155,7 @@ def _valued(text: str, value: int) -> str:
     return text if text == str(value) else f"{text} = {value}"
 
 
-@dataclass(frozen=True)
+@case
 class IndexOutside(Diagnostic):
     """An integer input that indexes an axis holds a value outside of it.
 
@@ -188,7 +187,7 @@ class IndexOutside(Diagnostic):
         return tuple(Label(span, "indexes here") for span in self.spans)
 
 
-@dataclass(frozen=True)
+@case
 class SizeMissing(Diagnostic):
     """A size is known at run time only, but no input has it and it was not given.
 
@@ -211,7 +210,7 @@ class SizeMissing(Diagnostic):
         return f"give it by name, as {self.symbol}=8"
 
 
-@dataclass(frozen=True)
+@case
 class SizeWrong(Diagnostic):
     """A run-time size given by name is not a whole number of at least 0, or no axis has the name.
 

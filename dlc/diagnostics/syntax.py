@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
-from dlc.diagnostics.diagnostic import Label
+from dlc.diagnostics.diagnostic import Label, case
 from dlc.diagnostics.span import Span
 from dlc.diagnostics.text import SyntaxMistake, either
 
 
-@dataclass(frozen=True, slots=True)
+@case
 class UnexpectedToken(SyntaxMistake):
     """The text stops making sense at this place.
 
@@ -40,7 +38,7 @@ class UnexpectedToken(SyntaxMistake):
         return self.fix
 
 
-@dataclass(frozen=True, slots=True)
+@case
 class UnexpectedIndent(SyntaxMistake):
     """A line that is indented further than the line before, which opens no block.
 
@@ -62,7 +60,7 @@ class UnexpectedIndent(SyntaxMistake):
         return "unindent it; to continue a line, use brackets or start the next one with `|>`"
 
 
-@dataclass(frozen=True, slots=True)
+@case
 class MissingBlock(SyntaxMistake):
     """A line that ends with `:` without an indented block below.
 
@@ -90,7 +88,7 @@ class MissingBlock(SyntaxMistake):
         return "indent the lines that belong to it by four spaces"
 
 
-@dataclass(frozen=True, slots=True)
+@case
 class MissingColon(SyntaxMistake):
     """The first line of a block without its `:`.
 
@@ -113,7 +111,7 @@ class MissingColon(SyntaxMistake):
         return "expected `:`"
 
 
-@dataclass(frozen=True, slots=True)
+@case
 class BlockOnLine(SyntaxMistake):
     """A block on the line that opens it.
 
@@ -134,7 +132,7 @@ class BlockOnLine(SyntaxMistake):
         return "move this to the next line, indented"
 
 
-@dataclass(frozen=True, slots=True)
+@case
 class ForeignOperator(SyntaxMistake):
     """An operator or sign of another programming language.
 
@@ -158,7 +156,7 @@ class ForeignOperator(SyntaxMistake):
         return self.fix
 
 
-@dataclass(frozen=True, slots=True)
+@case
 class ForeignStatement(SyntaxMistake):
     """A statement of another programming language.
 
@@ -183,7 +181,7 @@ class ForeignStatement(SyntaxMistake):
         return self.fix
 
 
-@dataclass(frozen=True, slots=True)
+@case
 class ForeignExpression(SyntaxMistake):
     """A form of expression of another programming language.
 
@@ -208,7 +206,7 @@ class ForeignExpression(SyntaxMistake):
         return self.fix
 
 
-@dataclass(frozen=True, slots=True)
+@case
 class ForeignName(SyntaxMistake):
     """A constant of another programming language.
 
@@ -231,7 +229,7 @@ class ForeignName(SyntaxMistake):
         return self.fix
 
 
-@dataclass(frozen=True, slots=True)
+@case
 class ChainedComparison(SyntaxMistake):
     """Two comparisons in a row.
 
@@ -258,7 +256,7 @@ class ChainedComparison(SyntaxMistake):
         return "join two comparisons with `and`: `a < b and b < c`"
 
 
-@dataclass(frozen=True, slots=True)
+@case
 class AssignmentInExpression(SyntaxMistake):
     """A single `=` inside an expression.
 
@@ -279,7 +277,7 @@ class AssignmentInExpression(SyntaxMistake):
         return "write `==` to compare"
 
 
-@dataclass(frozen=True, slots=True)
+@case
 class ChainedAssignment(SyntaxMistake):
     """Two assignments in one statement: `x = y = 0`.
 
@@ -300,7 +298,7 @@ class ChainedAssignment(SyntaxMistake):
         return "write one line for each name"
 
 
-@dataclass(frozen=True, slots=True)
+@case
 class ExpressionStatement(SyntaxMistake):
     """An expression that stands alone as a statement.
 
@@ -323,7 +321,7 @@ class ExpressionStatement(SyntaxMistake):
         return self.fix
 
 
-@dataclass(frozen=True, slots=True)
+@case
 class AssignmentTarget(SyntaxMistake):
     """An assignment to something that is not a name.
 
@@ -345,7 +343,7 @@ class AssignmentTarget(SyntaxMistake):
         return "compute a new value and name it: `y = where(index(T) == 0, 1, x)`"
 
 
-@dataclass(frozen=True, slots=True)
+@case
 class LineEndsEarly(SyntaxMistake):
     """A line that ends in the middle of an expression or declaration.
 
@@ -377,7 +375,7 @@ class LineEndsEarly(SyntaxMistake):
         return "to go on in the next line, use brackets, or start that line with `|>`"
 
 
-@dataclass(frozen=True, slots=True)
+@case
 class Misplaced(SyntaxMistake):
     """A declaration or statement in a place that does not take it.
 
@@ -402,7 +400,7 @@ class Misplaced(SyntaxMistake):
         return self.fix
 
 
-@dataclass(frozen=True, slots=True)
+@case
 class ReservedName(SyntaxMistake):
     """A word of the language used as the name of a value.
 
@@ -425,7 +423,7 @@ class ReservedName(SyntaxMistake):
         return "choose another name"
 
 
-@dataclass(frozen=True, slots=True)
+@case
 class MisplacedDocstring(SyntaxMistake):
     """A string that stands alone, but not first.
 
@@ -447,7 +445,7 @@ class MisplacedDocstring(SyntaxMistake):
         return "move it up, or write a comment with `#`"
 
 
-@dataclass(frozen=True, slots=True)
+@case
 class TypedAssignment(SyntaxMistake):
     """A type written on an assignment.
 

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
-from dlc.diagnostics.diagnostic import Diagnostic, Label
+from dlc.diagnostics.diagnostic import Diagnostic, Label, case
 from dlc.diagnostics.span import Span
 
 
-@dataclass(frozen=True, slots=True)
+@case
 class SyntaxMistake(Diagnostic):
     """A mistake at one place."""
 
@@ -30,7 +28,7 @@ def either(words: tuple[str, ...]) -> str:
     return " or ".join(part for part in (", ".join(words[:-1]), words[-1]) if part)
 
 
-@dataclass(frozen=True, slots=True)
+@case
 class BadCharacter(SyntaxMistake):
     """A character that has no meaning in a `.dl` file.
 
@@ -55,7 +53,7 @@ class BadCharacter(SyntaxMistake):
         return self.fix or "outside comments and strings, names use only a-z, A-Z, 0-9 and `_`"
 
 
-@dataclass(frozen=True, slots=True)
+@case
 class UnclosedBracket(SyntaxMistake):
     """A bracket that is never closed.
 
@@ -83,7 +81,7 @@ class UnclosedBracket(SyntaxMistake):
         return f"add `{self.closer}` where the expression ends"
 
 
-@dataclass(frozen=True, slots=True)
+@case
 class MismatchedBracket(SyntaxMistake):
     """A closing bracket that closes nothing, or not the bracket that is open.
 
@@ -113,7 +111,7 @@ class MismatchedBracket(SyntaxMistake):
         return "remove it, or add the bracket that it should close" if self.opener is None else None
 
 
-@dataclass(frozen=True, slots=True)
+@case
 class UnclosedString(SyntaxMistake):
     """A string without its closing quotes.
 
@@ -136,7 +134,7 @@ class UnclosedString(SyntaxMistake):
         return f"needs a closing {self.quotes}"
 
 
-@dataclass(frozen=True, slots=True)
+@case
 class BadNumber(SyntaxMistake):
     """A number that is not written as numbers are.
 
@@ -159,7 +157,7 @@ class BadNumber(SyntaxMistake):
         return self.fix
 
 
-@dataclass(frozen=True, slots=True)
+@case
 class BadEscape(SyntaxMistake):
     r"""An escape that strings do not have.
 
@@ -181,7 +179,7 @@ class BadEscape(SyntaxMistake):
         return r"the escapes are \\ \" \n \t; write \\ for a backslash"
 
 
-@dataclass(frozen=True, slots=True)
+@case
 class TabsAndSpaces(SyntaxMistake):
     """Tabs and spaces mixed in the indentation of a file.
 
@@ -203,7 +201,7 @@ class TabsAndSpaces(SyntaxMistake):
         return "indent with four spaces for each level"
 
 
-@dataclass(frozen=True, slots=True)
+@case
 class UnindentMismatch(SyntaxMistake):
     """A line that is indented less than the block before, but as far as no block around it.
 
@@ -227,7 +225,7 @@ class UnindentMismatch(SyntaxMistake):
         return f"the blocks that are open here are indented by {choices}"
 
 
-@dataclass(frozen=True, slots=True)
+@case
 class FileUnreadable(Diagnostic):
     """A file that cannot be read.
 
@@ -245,7 +243,7 @@ class FileUnreadable(Diagnostic):
         return f"cannot read {self.path}: {self.reason}"
 
 
-@dataclass(frozen=True, slots=True)
+@case
 class FileNotText(Diagnostic):
     """A file that is not UTF-8 text.
 
@@ -268,7 +266,7 @@ class FileNotText(Diagnostic):
         return "save the file as UTF-8"
 
 
-@dataclass(frozen=True, slots=True)
+@case
 class NestedTooDeeply(SyntaxMistake):
     """Brackets, blocks or operators nested beyond the limit.
 
@@ -291,7 +289,7 @@ class NestedTooDeeply(SyntaxMistake):
         return "name a part of it, or move a part into a `def` or `layer` of its own"
 
 
-@dataclass(frozen=True, slots=True)
+@case
 class FileTooLarge(Diagnostic):
     """A file larger than 8 MB.
 
@@ -310,7 +308,7 @@ class FileTooLarge(Diagnostic):
         return f"{self.path} has {self.size} bytes; the limit is {self.limit}"
 
 
-@dataclass(frozen=True, slots=True)
+@case
 class NumberTooLarge(SyntaxMistake):
     """A number that no dtype holds.
 

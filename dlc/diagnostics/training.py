@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
+from dlc.diagnostics.diagnostic import case
 from dlc.diagnostics.placed import Placed
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@case(kw_only=True)
 class UnknownSetting(Placed):
     """A train block has a setting that does not exist.
 
@@ -23,7 +22,7 @@ class UnknownSetting(Placed):
         return f"there is no setting {self.name}"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@case(kw_only=True)
 class BadSetting(Placed):
     """A setting has a value it cannot have.
 
@@ -41,7 +40,7 @@ class BadSetting(Placed):
         return f"{self.name} must be {self.wanted}, not {self.got}"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@case(kw_only=True)
 class NoStep(Placed):
     """A train block has no step, or a step that trains nothing.
 
@@ -57,7 +56,7 @@ class NoStep(Placed):
         return f"{self.recipe} has no step"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@case(kw_only=True)
 class NotANetwork(Placed):
     """`wrt` names something that is no model or part of one.
 
@@ -73,7 +72,7 @@ class NotANetwork(Placed):
         return f"{self.name} is not a model, nor an instance of one"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@case(kw_only=True)
 class TrainedTwice(Placed):
     """A parameter is trained by two minimize statements of one step.
 
@@ -90,7 +89,7 @@ class TrainedTwice(Placed):
         return f"{self.param} is in two minimize statements"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@case(kw_only=True)
 class LossIndependent(Placed):
     """The loss does not depend on what should be trained.
 
@@ -107,7 +106,7 @@ class LossIndependent(Placed):
         return f"the loss does not depend on any parameter of {self.name}"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@case(kw_only=True)
 class BatchAxis(Placed):
     """`batch` names an axis that no input of a step has, or one with a fixed size.
 
@@ -124,7 +123,7 @@ class BatchAxis(Placed):
         return f"batch {self.axis}: {self.why}"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@case(kw_only=True)
 class BadDataSource(Placed):
     """A data source is not written as one.
 
@@ -141,7 +140,7 @@ class BadDataSource(Placed):
         return f"this is not a data source: {self.why}"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@case(kw_only=True)
 class MetricTwice(Placed):
     """Two metrics of one step have one name.
 
@@ -157,7 +156,7 @@ class MetricTwice(Placed):
         return f"metric {self.name} is there twice"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@case(kw_only=True)
 class BadHyper(Placed):
     """A hyper's default or space does not fit its type.
 
@@ -175,7 +174,7 @@ class BadHyper(Placed):
         return f"hyper {self.name}: {self.why}"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@case(kw_only=True)
 class HyperSetting(Placed):
     """A value given to a hyper from outside does not fit.
 
@@ -192,7 +191,7 @@ class HyperSetting(Placed):
         return f"hyper {self.name}: {self.why}"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@case(kw_only=True)
 class NotAnOptimizer(Placed):
     """`using` needs an optimizer.
 
@@ -208,7 +207,7 @@ class NotAnOptimizer(Placed):
         return f"using needs an optimizer, not {self.got}"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@case(kw_only=True)
 class NoSuchMetric(Placed):
     """`monitor` names a metric that no step has.
 
@@ -224,7 +223,7 @@ class NoSuchMetric(Placed):
         return f"no step has a metric {self.name}"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@case(kw_only=True)
 class NoSuchColumn(Placed):
     """A step's parameter has no column in the data source.
 
@@ -242,7 +241,7 @@ class NoSuchColumn(Placed):
         return f"the data has no column {self.name}; it has {self.columns}"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@case(kw_only=True)
 class StepParameter(Placed):
     """A parameter of a model or step is not a plain tensor.
 
@@ -260,7 +259,7 @@ class StepParameter(Placed):
         return f"{self.name}: {self.why}"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@case(kw_only=True)
 class NothingTrained(Placed):
     """A recipe minimizes nothing.
 
@@ -276,7 +275,7 @@ class NothingTrained(Placed):
         return f"{self.recipe} minimizes nothing"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@case(kw_only=True)
 class OptimizerResult(Placed):
     """An optimizer's result does not fit the parameter.
 
@@ -294,7 +293,7 @@ class OptimizerResult(Placed):
         return f"{self.optimizer} must return {self.wanted}, not {self.got}"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@case(kw_only=True)
 class TwoSteps(Placed):
     """Two steps of one recipe have one name.
 

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
+from dlc.diagnostics.diagnostic import case
 from dlc.diagnostics.placed import Placed
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@case(kw_only=True)
 class TwoDtypes(Placed):
     """Two float dtypes, or two integer dtypes, meet.
 
@@ -25,7 +24,7 @@ class TwoDtypes(Placed):
         return f"{self.left} meets {self.right} here"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@case(kw_only=True)
 class WrongKind(Placed):
     """A value of one kind stands where another kind is needed.
 
@@ -44,7 +43,7 @@ class WrongKind(Placed):
         return f"{self.what} needs {self.wanted}, not {self.got}"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@case(kw_only=True)
 class NotKnownYet(Placed):
     """A tensor stands where a value known while compiling is needed.
 
@@ -61,7 +60,7 @@ class NotKnownYet(Placed):
         return f"{self.what} must be known while compiling, but this depends on a tensor"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@case(kw_only=True)
 class LiteralRange(Placed):
     """A number does not fit the integer dtype of the tensor it meets.
 
@@ -79,7 +78,7 @@ class LiteralRange(Placed):
         return f"{self.value} does not fit {self.dtype}"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@case(kw_only=True)
 class WrongDtype(Placed):
     """A tensor has another dtype than its declared type.
 
@@ -97,7 +96,7 @@ class WrongDtype(Placed):
         return f"{self.what} is declared {self.wanted}, but this is {self.got}"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@case(kw_only=True)
 class IndexDtype(Placed):
     """A tensor is indexed by something that is no integer.
 
@@ -113,7 +112,7 @@ class IndexDtype(Placed):
         return f"an index must be an integer, not {self.got}"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@case(kw_only=True)
 class ScalarNeeded(Placed):
     """A scalar is needed where a tensor with axes stands.
 
@@ -130,7 +129,7 @@ class ScalarNeeded(Placed):
         return f"{self.what} needs a scalar, but this has axes {self.axes}"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@case(kw_only=True)
 class BoolNeeded(Placed):
     """`and`, `or`, `not` and conditions work on bools.
 
@@ -147,7 +146,7 @@ class BoolNeeded(Placed):
         return f"{self.what} needs bool, not {self.got}"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@case(kw_only=True)
 class NoGradient(Placed):
     """A gradient is asked for that does not exist.
 
@@ -163,7 +162,7 @@ class NoGradient(Placed):
         return f"there is no gradient here: {self.why}"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@case(kw_only=True)
 class UnknownDtype(Placed):
     """The name before the brackets of a type is no dtype.
 
@@ -180,7 +179,7 @@ class UnknownDtype(Placed):
         return f"{self.name} is not a dtype"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@case(kw_only=True)
 class ListIndex(Placed):
     """A list is indexed outside its length.
 
@@ -197,7 +196,7 @@ class ListIndex(Placed):
         return f"index {self.index} is outside a list of {self.length}"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@case(kw_only=True)
 class NoSuchOperation(Placed):
     """An operator does not work on these kinds of values.
 
@@ -220,7 +219,7 @@ class NoSuchOperation(Placed):
         )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@case(kw_only=True)
 class NumberError(Placed):
     """A computation on numbers has no result.
 
@@ -237,7 +236,7 @@ class NumberError(Placed):
         return f"{self.what}"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@case(kw_only=True)
 class RuleBroken(Placed):
     """The operands do not fit the operation.
 

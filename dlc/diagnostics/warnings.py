@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
+from dlc.diagnostics.diagnostic import case
 from dlc.diagnostics.placed import Placed
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@case(kw_only=True)
 class UntrainedParameter(Placed):
     """No loss reaches a parameter that a step trains.
 
@@ -26,7 +25,7 @@ class UntrainedParameter(Placed):
         return f"no loss of {self.recipe} reaches {self.param}"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@case(kw_only=True)
 class SoftmaxTwice(Placed):
     """A softmax (or sigmoid) stands before a loss that contains one.
 
@@ -45,7 +44,7 @@ class SoftmaxTwice(Placed):
         return f"{self.loss} takes logits, but gets the output of {self.first}"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@case(kw_only=True)
 class UnusedName(Placed):
     """A name gets a value that nothing reads.
 
@@ -62,7 +61,7 @@ class UnusedName(Placed):
         return f"{self.name} is never used"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@case(kw_only=True)
 class UnusedDeclaration(Placed):
     """A layer, def, axis, constant or hyper of the file is never used.
 
@@ -80,7 +79,7 @@ class UnusedDeclaration(Placed):
         return f"{self.what} {self.name} is never used"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@case(kw_only=True)
 class UnusedImport(Placed):
     """An imported name is never used.
 
@@ -97,7 +96,7 @@ class UnusedImport(Placed):
         return f"{self.name} is imported but never used"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@case(kw_only=True)
 class ConstantMetric(Placed):
     """A metric does not depend on the data.
 
@@ -114,7 +113,7 @@ class ConstantMetric(Placed):
         return f"metric {self.name} does not depend on any input or parameter"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@case(kw_only=True)
 class Residual(Placed):
     """A `+` or `-` of two tensors that differ in one axis of one size.
 
@@ -134,7 +133,7 @@ class Residual(Placed):
         return f"the result has both {self.left} and {self.right}: {self.axes}"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@case(kw_only=True)
 class AfterReturn(Placed):
     """A statement stands after `return` and would never run.
 
