@@ -268,6 +268,8 @@ def _rename(g: _Grower, op: Op) -> Node:
 def _split(g: _Grower, op: Op) -> Node:
     x = g.number(1)
     axis, n = g.axis(x)
+    if g.rng.random() < 0.3:
+        return b.split(b.slice(x, axis, size=1), axis, ())
     part = g.pick((1, 2, 3))
     rest = n.divide(part)
     if rest is None:

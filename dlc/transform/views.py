@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from dlc.graph import DType, Node, Size, product
-from dlc.ops.build import cast, make, rename, size, where
+from collections.abc import Iterable
+
+from dlc.graph import Axis, DType, Node, Size, product
+from dlc.ops.build import cast, make, rename, size, slice, split, where
 from dlc.ops.op import REGISTRY
 from dlc.transform.rewrites import Rewrite, row
 
@@ -41,6 +43,63 @@ def _window_that_tiles(node: Node, x: Node) -> Node | None:
         return None
     parts = ((n["axis"], tiles), (n["tap"], taps))
     return make("split", (x,), {"axis": n["axis"], "parts": parts})
+
+
+def _window_of_one(node: Node, x: Node) -> Node | None:
+    """Windows of one element take every stride-th one."""
+    n = node.attrs
+    axis = n["axis"]
+    if Size.of(n["size"]).constant != 1 or not _unpadded(n["before"], n["after"]):
+        return None
+    many = node.type.size(axis)
+    taken = slice(x, axis, step=n["stride"], size=many)
+    return split(taken, axis, ((axis, many), (n["tap"], 1)))
+
+
+def _view_along_new_axes(node: Node, x: Node, *indices: Node) -> Node | None:
+    """Along an axis that a broadcast made, all elements are the same."""
+    if x.op != "broadcast":
+        return None
+    if node.op == "window" and not _unpadded(node.attrs["before"], node.attrs["after"]):
+        return None
+    inner = x.args[0]
+    axes = node.attrs["axes"] if "axes" in node.attrs else (node.attrs["axis"],)
+    return None if any(inner.type.has(a) for a in axes) else inner
+
+
+def _split_of_split(node: Node, x: Node) -> Node | None:
+    """A part of size 1 that is dropped is not made, also where other splits stand between."""
+    axis, parts = node.attrs["axis"], node.attrs["parts"]
+    if parts or x.op != "split" or not x.attrs["parts"]:
+        return None
+    if axis not in dict(x.attrs["parts"]):
+        return split(split(x.args[0], axis, ()), x.attrs["axis"], x.attrs["parts"])
+    rest = tuple((a, n) for a, n in x.attrs["parts"] if a != axis)
+    return make("split", x.args, {"axis": x.attrs["axis"], "parts": rest})
+
+
+def _without(x: Node, axes: Iterable[Axis]) -> Node:
+    """`x` without axes of size 1."""
+    for axis in axes:
+        x = split(x, axis, ())
+    return x
+
+
+def _ones(node: Node, x: Node) -> tuple[list[Axis], tuple[Axis, ...]]:
+    """The axes of size 1 among those that are reduced, and the others."""
+    over = node.attrs["over"]
+    ones = [a for a in over if x.type.size(a).constant == 1]
+    return ones, tuple(a for a in over if a not in ones)
+
+
+def _reduce_over_one(node: Node, x: Node) -> Node | None:
+    ones, rest = _ones(node, x)
+    return make(node.op, (_without(x, ones),), {"over": rest}) if ones else None
+
+
+def _dot_over_one(node: Node, x: Node, y: Node) -> Node | None:
+    ones, rest = _ones(node, x)
+    return make("dot", (_without(x, ones), _without(y, ones)), {"over": rest}) if ones else None
 
 
 def _unwindow_that_tiles(node: Node, x: Node) -> Node | None:
@@ -185,6 +244,12 @@ VIEWS: tuple[Rewrite, ...] = (
     row("broadcast", "broadcast(x, axes of x) -> x", _whole),
     row("broadcast", "broadcast(broadcast(x)) -> broadcast(x)", _broadcast_once),
     row("window", "window(x, stride=size) -> split(x)", _window_that_tiles),
+    row("window", "window(x, size=1) -> split(x[::stride])", _window_of_one),
+    row(
+        "slice split merge window gather", "view(broadcast(x)) along new axes -> broadcast(x)",
+        _view_along_new_axes,
+    ),
+    row("split", "split(split(x, A -> (B, C=1)), C -> ()) -> split(x, A -> B)", _split_of_split),
     row("unwindow", "unwindow(x, stride=size) -> merge(x)", _unwindow_that_tiles),
     row("slice", "x[all] -> x", _slice_of_all),
     row("slice", "x[a][b] -> x[c]", _slice_of_slice),
@@ -199,6 +264,8 @@ VIEWS: tuple[Rewrite, ...] = (
         SUMS_AND_EXTREMES + " argmax argmin", "reduce(broadcast(x)) -> reduce(x)",
         _reduce_of_broadcast, exact=False,
     ),
+    row(SUMS_AND_EXTREMES, "reduce(x, over an axis of size 1) -> x without it", _reduce_over_one),
+    row("dot", "dot(x, y, over an axis of size 1) -> dot without it", _dot_over_one),
     row("reduce_max reduce_min", "max(max(x)) -> max(x)", _extreme_of_extreme),
     row("dot", "dot(x, y, over nothing) -> x * y", _outer_product),
     row("dot", "dot(broadcast(x), y) -> dot(x, y)", _dot_of_broadcast, exact=False),
