@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import signal
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -154,8 +155,8 @@ class Trainer:
         loss is not finite.
         """
         while not self._over():
+            self._prepare()
             with Signals() as signals, self._telling():
-                self._prepare()
                 record = self._epoch(signals)
             yield record
         with Signals() as signals, self._telling():
@@ -167,16 +168,16 @@ class Trainer:
             for _ in self:
                 pass
         except Interrupted as stop:
-            return self._result("interrupted", stop.signal)
+            return self._result("interrupted", int(stop.signal))
         finally:
             self.close()
         early = self._patience_over() and self.state.epoch < self.epochs
         return self._result("stopped early" if early else "stopped" if self._stop else "done", None)
 
-    def _result(self, end: End, signal: int | None) -> Run:
+    def _result(self, end: End, number: int | None) -> Run:
         last = self.state.history[-1].metrics if self.state.history else {}
         params = {path: np.array(value) for path, value in self._chosen().items()}
-        run = Run(end, self.history, params, dict(last), self.state.test, self.folder, signal)
+        run = Run(end, self.history, params, dict(last), self.state.test, self.folder, number)
         self._tell(lambda callback: callback.on_end(self, run))
         return run
 
@@ -194,7 +195,12 @@ class Trainer:
             self.run_folder.relock()
         if self._ready:
             return
-        self._programs.prepare(evaluation=self.data.validation is not None)
+        with self._telling():
+            try:
+                self._programs.prepare()
+            except KeyboardInterrupt as error:  # nothing has changed, nothing needs saving
+                self.close()
+                raise Interrupted(signal.SIGINT, self.folder) from error
         self._ready = True
         self._tell(lambda callback: callback.on_ready(self))
 
@@ -359,7 +365,9 @@ class Trainer:
 
     def _highest(self, name: str) -> bool:
         better = self.options.better
-        return better == "max" if better else highest_is_best(name)
+        if better is not None:
+            return better == "max"
+        return highest_is_best(name, self.recipe.settings.get("goal"))
 
     def _chosen(self) -> dict[str, Array]:
         """The params and states that are the result so far."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from math import isfinite
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,8 @@ SMOOTH = frozenset(("input", "const", "size", "cast", "add", "sub", "mul", "neg"
 """Ops that give a finite number for finite operands, `div` unless it divides by 0."""
 HIGH = ("acc", "f1", "precision", "recall", "auc", "iou", "dice", "r2", "score", "correct")
 """Parts of the names of metrics of which more is better."""
+LOW = ("loss", "err", "mse", "mae", "perplexity", "nll", "distance")
+"""Parts of the names of metrics of which less is better."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +64,7 @@ class StepMetrics:
 
     def bad_loss(self, outputs: Mapping[str, Array]) -> float | None:
         """The loss of one batch if it is not finite, else None."""
-        fine = all(np.isfinite(outputs[n]).all() and np.all(outputs[n]) for n in self.watched)
+        fine = all(_sound(outputs[name]) for name in self.watched)
         if self.plain and fine:
             return None
         total: dict[str, Array] = {}
@@ -79,9 +82,20 @@ def split(step: str, graph: Graph, rows: str) -> StepMetrics:
     return StepMetrics(step, parts.graph, parts.finish, parts.combine, watched, plain)
 
 
-def highest_is_best(name: str) -> bool:
-    """Whether more of this metric is better, by its name."""
-    return any(part in name.lower().rpartition(".")[2] for part in HIGH)
+def highest_is_best(name: str, goal: object = None) -> bool:
+    """Whether more of this metric is better: as the recipe's goal says, else by its name."""
+    word = name.lower().rpartition(".")[2]
+    if any(part in word for part in LOW):
+        return False
+    return goal == "max" if goal is not None else any(part in word for part in HIGH)
+
+
+def _sound(value: Array) -> bool:
+    """Whether no element is 0 or not finite."""
+    if value.ndim:
+        return bool(np.isfinite(value).all() and value.all())
+    number = float(value)
+    return number != 0 and isfinite(number)
 
 
 def _is_loss(name: str) -> bool:

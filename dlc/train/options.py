@@ -71,7 +71,7 @@ class Options:
     save_every: int | None = None
     """A checkpoint each so many batches, besides those after each epoch."""
     better: Literal["min", "max"] | None = None
-    """Which values of the monitored metric are better; None: by its name."""
+    """Which values of the monitored metric are better; None: as the recipe says, or by its name."""
     version: str = ""
     """Of dlc, for the manifest."""
 

@@ -78,11 +78,9 @@ class Programs:
         self._training: list[StepRunner] | None = None
         self._evaluation: list[StepRunner] | None = None
 
-    def prepare(self, *, evaluation: bool) -> None:
-        """Compiles the steps, for evaluation too if that will be needed after each epoch."""
+    def prepare(self) -> None:
+        """Compiles the steps for training."""
         assert self.training, "a recipe has steps"
-        if evaluation:
-            assert len(self.evaluation) <= len(self._steps)
 
     @property
     def training(self) -> list[StepRunner]:

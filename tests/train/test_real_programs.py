@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ from small_programs import contents, interpreted
 from test_loop import Remember, StopAfter, refused
 
 from dlc.diagnostics import DlcError
+from dlc.runtime.build import build_executable
 from dlc.semantics import check_file
 from dlc.train.loop import Trainer
 from dlc.train.options import Options
@@ -38,9 +40,9 @@ train fit:
 ADVERSARIAL = """
 axis N, Z = 2, F = 3
 model G(z: f32[N, Z]) -> f32[N, F]:
-    return z |> Linear(Z -> H=4) |> leaky_relu(0.2) |> Linear(H -> F)
+    return z |> Linear(Z -> H=4) |> BatchNorm(H) |> relu |> Linear(H -> F)
 model D(x: f32[N, F]) -> f32[N]:
-    return x |> Linear(F -> H=4) |> leaky_relu(0.2) |> Linear(H -> ())
+    return x |> Linear(F -> H=4) |> leaky_relu(0.2) |> dropout(0.2) |> Linear(H -> ())
 train fit:
     batch N = 15
     epochs = 2
@@ -60,10 +62,10 @@ def make(tmp_path):
     (tmp_path / "flowers.csv").write_text("a,b,c,kind\n" + "\n".join(rows) + "\n")
     points = rng.normal(size=(45, 3)).astype(np.float32)
 
-    def trainer(text: str, **options) -> Trainer:
+    def trainer(text: str, factory=interpreted, data=None, **options) -> Trainer:
         path = tmp_path / "net.dl"
         path.write_text(text)
-        data = {"x": points} if text == ADVERSARIAL else None
+        data = {"x": points} if text == ADVERSARIAL else data
         if "folder" in options:
             options["folder"] = tmp_path / options["folder"]
         elif "resume" in options:
@@ -71,7 +73,7 @@ def make(tmp_path):
         else:
             options["keep"] = False
         program = check_file(path)
-        return Trainer(program, compile_graph=interpreted, data=data, options=Options(**options))
+        return Trainer(program, compile_graph=factory, data=data, options=Options(**options))
 
     return trainer
 
@@ -86,6 +88,43 @@ def test_resumed_bit_for_bit(make, tmp_path, text):
         assert contents(tmp_path / f"part-{k}") == contents(tmp_path / "whole")
         assert again.history == whole.history
         assert again.test == whole.test
+
+
+def test_resumed_with_any_number_of_threads(make, tmp_path):
+    """Native code: two networks, BatchNorm, dropout, `every 2`; a run moves between machines."""
+
+    def native(threads, **options):
+        factory = partial(build_executable, threads=threads)
+        return make(ADVERSARIAL, factory=factory, epochs=4, **options).run()
+
+    native(1, folder="whole")
+    for first, then, stop in ((2, 4, 4), (3, 7, 11)):
+        native(first, folder=f"part-{first}", callbacks=(StopAfter(stop),))
+        native(then, resume=f"part-{first}")
+        assert contents(tmp_path / f"part-{first}") == contents(tmp_path / "whole")
+
+
+STREAM = """
+axis N, T, V = 5
+model Next(token: i32[N, T]) -> f32[N, T, V]:
+    layer embed = Embedding(V -> E=4)
+    return embed(token) |> Linear(E -> V)
+train fit:
+    batch N = 2, T = 7
+    epochs = 4
+    step(token: i32[N, T]):
+        logits = Next(token)
+        minimize mean(cross_entropy(logits[T=:-1], token[T=1:], over=V)) wrt Next using adam(0.1)
+"""
+
+
+def test_stream(make):
+    data = {"token": np.arange(60) % 5}
+    trainer = make(STREAM, data=data, epochs=12)
+    assert trainer.batches == 4
+    run = trainer.run()
+    assert run.metrics["loss"] < 0.3
+    assert "token" in refused("E0721", make, STREAM, data={"token": np.arange(60)})
 
 
 def test_trains(make, tmp_path):

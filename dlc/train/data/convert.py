@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -33,7 +34,12 @@ def numpy_dtype(dtype: DType) -> np.dtype[Any]:
 def numbered(
     column: Column, dtype: DType, classes: tuple[str, ...] | None, at: Span | None
 ) -> Column | Diagnostic:
-    """The column with text replaced by class numbers: sorted order, or that of `classes`."""
+    """The column with text replaced by class numbers: sorted order, or that of `classes`.
+
+    Numbers that the reader made of names (of folders) become those of `classes`.
+    """
+    if column.classes is not None and classes is not None and column.classes != classes:
+        column = replace(column, values=np.array(column.classes)[column.values])
     if column.values.dtype.kind not in "US":
         return column
     if dtype not in ("i32", "i64", "u8") or column.values.ndim != 1:
@@ -47,10 +53,8 @@ def numbered(
         row = int(strange[0])
         known = tuple(str(n) for n in names)
         return LabelUnknown(column.name, str(texts[row]), column.place((row,)), known)
-    return Column(
-        column.name, found.astype(np.int64), column.file, column.lines, column.headers,
-        tuple(str(n) for n in names),
-    )  # fmt: skip
+    known = tuple(str(n) for n in names)
+    return replace(column, values=found.astype(np.int64), classes=known)
 
 
 def find_misfit(
