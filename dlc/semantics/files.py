@@ -149,8 +149,7 @@ def file_value(machine: Machine, file: FileScope, name: str) -> Value:
         return file.values[name]
     item = file.items[name]
     if name in file.pending:
-        named = not isinstance(item, (tree.Import, tree.AxisDecl))
-        place = item.name.span if named else item.span
+        place = item.span if isinstance(item, (tree.Import, tree.AxisDecl)) else item.name.span
         raise Mistake(DefinedByItself(place=place, name=name))
     file.pending.add(name)
     frame = file_frame(machine, file)
