@@ -8,7 +8,6 @@ from __future__ import annotations
 import inspect
 import re
 import textwrap
-from collections.abc import Iterator
 from pathlib import Path
 
 import dlc
@@ -75,37 +74,36 @@ def _blocks(text: str) -> str:
 
 def standard() -> str:
     """The reference of the standard library, from its own texts."""
+    index = ["| file | names |", "|---|---|"]
+    body = []
+    for path in sorted(STANDARD.glob("*.dl")):
+        file = parse(Source(f"std/{path.name}", path.read_text("utf-8")))
+        items = [i for i in file.items if isinstance(i, Declaration) and not _private(i)]
+        names = [i.name.text for i in items]
+        links = ", ".join(f"[{name}](#{name.lower()})" for name in names)
+        index.append(f"| [{path.name}](#{path.stem}dl) | {links} |")
+        body += [f"## {path.name}", *_paragraphs(file.doc)]
+        for item in items:
+            body += [f"### {item.name.text}", f"```text\n{_header(item.span.text)}\n```"]
+            body += _paragraphs(item.body.doc)
     lines = [
         PREFIX,
         "# Standard library",
         "All of this is ordinary dl code in `dlc/std`; its names are known in every file without an"
         " import, and a file may declare the same name anew. The built-in functions, which are not"
         " written in the language, stand in [language.md](language.md#built-in-functions).",
+        "\n".join(index),
     ]
-    for path in sorted(STANDARD.glob("*.dl")):
-        text = path.read_text("utf-8")
-        file = parse(Source(f"std/{path.name}", text))
-        items = [i for i in file.items if isinstance(i, Declaration) and not _private(i)]
-        title, _, rest = _words(file.doc, path.stem).partition(". ")
-        lines += [f"## {title.removesuffix('.')} (`{path.name}`)", *([rest] if rest else [])]
-        for item in items:
-            lines += list(_declaration(item))
-    return "\n\n".join(lines) + "\n"
+    return "\n\n".join([*lines, *body]) + "\n"
 
 
 def _private(item: Declaration) -> bool:
     return item.name.text.startswith("_")
 
 
-def _declaration(item: Declaration) -> Iterator[str]:
-    yield f"### {item.name.text}"
-    yield f"```text\n{_header(item.span.text)}\n```"
-    if item.body.doc is not None:
-        yield _words(item.body.doc, "")
-
-
-def _words(doc: tree.String | None, default: str) -> str:
-    return default if doc is None else " ".join(doc.value.split())
+def _paragraphs(doc: tree.String | None) -> list[str]:
+    text = inspect.cleandoc(doc.value) if doc is not None else ""
+    return [part for part in text.split("\n\n") if part]
 
 
 def _header(text: str) -> str:
