@@ -22,6 +22,7 @@ from dlc.semantics import check_file
 from dlc.semantics.program import Program
 from dlc.train import loop
 from dlc.train.options import Callback, Options, Run
+from dlc.train.progress import Progress
 
 PathLike = str | os.PathLike[str]
 Weights = PathLike | Mapping[str, Array]
@@ -105,13 +106,21 @@ class Trainer(loop.Trainer):
         )
 
 
-def train(path: PathLike | Program, recipe: str | None = None, **settings: Any) -> Run:
-    """Trains a recipe of a `.dl` file to its end; takes what `Trainer` takes.
+def train(
+    path: PathLike | Program,
+    recipe: str | None = None,
+    *,
+    progress: bool = True,
+    callbacks: Sequence[Callback] = (),
+    **settings: Any,
+) -> Run:
+    """Trains a recipe of a `.dl` file to its end, showing how it goes; takes what `Trainer` takes.
 
     Gives history, metrics and `params` for `dlc.compile(path, weights=run.params)`; a partial run
     if it is interrupted. Raises DlcError as `Trainer` does, and E0801 where the loss is not finite.
     """
-    return Trainer(path, recipe, **settings).run()
+    shown = (Progress(), *callbacks) if progress else tuple(callbacks)
+    return Trainer(path, recipe, callbacks=shown, **settings).run()
 
 
 def artifact_writer(program: Program, *, native: bool) -> Any:

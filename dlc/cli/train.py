@@ -49,7 +49,7 @@ def command(
         raise click.UsageError("--resume goes on as the run began: without -o and --weights")
     import dlc
     from dlc.api import Trainer, artifact_writer
-    from dlc.cli.watch import watcher
+    from dlc.cli.watch import watchers
     from dlc.semantics import check_file
     from dlc.train.options import Options
 
@@ -61,7 +61,7 @@ def command(
         folder=Path(output) if output is not None else None,
         resume=Path(resume) if resume is not None else None,
         weights=Path(weights) if weights is not None else None,
-        callbacks=(watcher(console),),
+        callbacks=watchers(console),
         save_artifact=artifact_writer(program, native=not interpret),
         save_every=save_every,
         version=dlc.__version__,

@@ -1,4 +1,4 @@
-"""What a command shows of a training that runs: JSON objects, or lines for people."""
+"""What a command shows of a training that runs: progress for people, or JSON objects."""
 
 from __future__ import annotations
 
@@ -6,33 +6,27 @@ from dlc.cli.console import Console
 from dlc.diagnostics import Diagnostic
 from dlc.train.loop import Trainer
 from dlc.train.options import Callback
-from dlc.train.state import EpochRecord, Metrics
+from dlc.train.progress import Progress
+from dlc.train.state import EpochRecord
 
 
-class Watcher(Callback):
-    """Tells each epoch and each warning on a console."""
+class Objects(Callback):
+    """Tells each epoch and each warning as an object."""
 
     def __init__(self, console: Console) -> None:
         self._console = console
 
     def on_epoch(self, trainer: Trainer, record: EpochRecord) -> None:
         """Tells its metrics."""
-        if self._console.json:
-            self._console.result("epoch", "", **record.plain())
-        else:
-            held = f"; validation {_shown(record.validation)}" if record.validation else ""
-            epoch = f"epoch {record.epoch}/{trainer.epochs}"
-            self._console.note(f"{epoch}: {_shown(record.train)}{held}")
+        self._console.result("epoch", "", **record.plain())
 
     def on_warning(self, trainer: Trainer, warning: Diagnostic) -> None:
         """Tells the warning."""
         self._console.diagnose([warning])
 
 
-def watcher(console: Console) -> Callback:
-    """What shows a training on this console."""
-    return Watcher(console)
-
-
-def _shown(metrics: Metrics) -> str:
-    return ", ".join(f"{name} {value:.4g}" for name, value in metrics.items())
+def watchers(console: Console) -> tuple[Callback, ...]:
+    """What shows a training on this console; nothing when it is quiet."""
+    if console.json:
+        return (Objects(console),)
+    return () if console.quiet else (Progress(),)
