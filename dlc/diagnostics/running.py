@@ -201,8 +201,8 @@ class SettingChanged(RunMistake):
 
     @property
     def help(self) -> str:
-        """Leave it out."""
-        return f"leave {self.setting} out, or start a new run"
+        """What fits."""
+        return f"resume with {self.setting} = {self.was}, or start a new run"
 
 
 @case

@@ -118,7 +118,7 @@ class _Reader:
     def read(
         self, given: Given | DataSpec | None, name: str, train: Dataset | None = None
     ) -> Dataset | None:
-        if given is None and self.ports:
+        if given is None and (self.ports or train is not None):
             return None
         if isinstance(given, DataSpec):
             source = read_source(given, self.beside, self.ports, self.rows_axis)
