@@ -30,30 +30,42 @@ from dlc.semantics.values import POISON, Axes, HyperFloat, Instance, Kind, Value
 from dlc.syntax import parse, read_source, tree
 
 STANDARD = Path(__file__).parent.parent / "std"
-DECLARES = re.compile(r"^(?:(?:def|layer|optimizer)\s+)?([A-Za-z_]\w*)\s*(?:\(|=[^=])", re.M)
+ITEM = re.compile(r"^(?:(?:def|layer|optimizer)\s+)?([A-Za-z_]\w*)\s*(?:\(|=[^=])", re.M)
 
 
 @lru_cache(maxsize=1)
-def standard_index() -> dict[str, Path]:
-    """For each name of the standard library its file, found without parsing."""
-    found: dict[str, Path] = {}
+def standard_index() -> dict[str, Source]:
+    """For each name of the standard library the text that declares it, found without parsing.
+
+    The text stands behind as many empty lines as the file has before it, so that places in it are
+    those of the file.
+    """
+    found: dict[str, Source] = {}
     for path in sorted(STANDARD.glob("*.dl")):
-        for name in DECLARES.findall(path.read_text("utf-8")):
-            found[name] = path
+        text = path.read_text("utf-8")
+        starts = [(m.start(), m.group(1)) for m in ITEM.finditer(text)]
+        ends = [start for start, _ in starts[1:]] + [len(text)]
+        for (start, name), end in zip(starts, ends, strict=True):
+            lines = "\n" * text.count("\n", 0, start)
+            found[name] = Source(f"std/{path.name}", lines + text[start:end])
     return found
 
 
+@lru_cache(maxsize=None)
+def standard_tree(name: str) -> tree.File:
+    """The parsed text of one name of the standard library."""
+    return parse(standard_index()[name])
+
+
 def find_standard(machine: Machine, name: str) -> FileScope | None:
-    """The file of the standard library that declares a name, parsed at its first use."""
-    path = standard_index().get(name)
-    return None if path is None else _standard_file(machine, path)
-
-
-def _standard_file(machine: Machine, path: Path) -> FileScope:
-    key = str(path)
+    """The part of the standard library that declares a name, parsed at its first use."""
+    source = standard_index().get(name)
+    if source is None:
+        return None
+    key = f"std {name}"
     if key not in machine.files:
-        source = Source(f"std/{path.name}", path.read_text("utf-8"))
-        machine.files[key] = scope_of(machine, source, parse(source), str(STANDARD), standard=True)
+        root = standard_tree(name)
+        machine.files[key] = scope_of(machine, source, root, str(STANDARD), standard=True)
     return machine.files[key]
 
 

@@ -257,7 +257,9 @@ def read_recipe(
 def _whole_recipe(reading: Reading, programs: tuple[StepProgram, ...], steps: list[Step]) -> None:
     """What only all steps together show."""
     machine, frame, name = reading.machine, reading.frame, reading.decl.name
-    if not any(p.startswith("update:") for s in programs for p in s.graph.outputs):
+    updates = any(p.startswith("update:") for s in programs for p in s.graph.outputs)
+    others = any(not isinstance(c, (NoStep, NothingTrained)) for c in machine.found.values())
+    if not updates and not others:
         machine.report(NothingTrained(place=name.span, recipe=name.text), frame)
     trained = {path for step in steps for path in step.trained}
     for step in steps:

@@ -44,7 +44,7 @@ def run_model(text: str, name: str = "M", sizes=None, **arrays):
     model = program.models[name]
     verify(model.graph)
     out = execute(program, model.graph, {**params, **arrays}, sizes)
-    return (out["out"] if "out" in out else out), params
+    return out.get("out", out), params
 
 
 def value(body: str, axes: str = "axis N", signature: str = "", result: str = "f32", **arrays):
