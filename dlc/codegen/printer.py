@@ -253,12 +253,13 @@ class Printer(Sums):
                 value = f"add(splat_{dtype}({base}, {where}), {value})"
             self.line(f"store_one_{dtype}({base}, {where}, {value})")
             return
-        if not offset.regular(lane):
+        step = offset.step(lane, self.lanes)
+        if step is None:
             ix, mask = self.vector(offset, coords), self.safe(None, coords)
             assert not s.add
             self.line(f"put_{dtype}({base}, {ix}, {value}, {mask})")
             return
-        stride = self.size(offset.of(lane))
+        stride = self.size(step)
         if stride != "1":
             mask = self.safe(None, coords)
             if s.add:

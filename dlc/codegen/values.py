@@ -89,11 +89,12 @@ class Values(KernelText):
         mask = self.mask(expr.tests, coords)
         if lane is None or lane not in offset.iters:
             return self.splat(expr, coords, mask)
-        if not offset.regular(lane):
+        step = offset.step(lane, self.lanes)
+        if step is None:
             return (
                 f"gather_{dtype}({base}, {self.vector(offset, coords)}, {self.safe(mask, coords)})"
             )
-        start, stride = self.scalar(offset, coords), self.size(offset.of(lane))
+        start, stride = self.scalar(offset, coords), self.size(step)
         if stride != "1":
             return f"load_strided_{dtype}({base}, {start}, {stride}, {self.safe(mask, coords)})"
         if mask is None and (buffer.padded or self.tail(coords) is None):

@@ -108,14 +108,31 @@ class Affine:
             found |= atom_iters(atom)
         return frozenset(found)
 
-    def regular(self, iter: Iter) -> bool:
-        """Whether `iter` occurs as a plain term only, so that a step of it is a fixed distance."""
-        return not any(
-            iter in atom_iters(atom) for atom, _ in self.terms if not isinstance(atom, Iter)
-        )
+    def step(self, iter: Iter, lanes: int) -> Size | None:
+        """The distance between neighbours among `lanes` values of `iter` from a multiple of it.
+
+        None where it is not the same for all. Blocks of a multiple of `lanes` values, as panels
+        and merged axes have them, do not disturb it.
+        """
+        total = Size()
+        for atom, coefficient in self.terms:
+            match atom:
+                case Iter() if atom == iter:
+                    total = total + coefficient
+                case Quot(index=index, size=size) if _blocks(index, size, iter, lanes):
+                    continue
+                case Rem(index=index, size=size) if _blocks(index, size, iter, lanes):
+                    total = total + coefficient
+                case _ if iter in atom_iters(atom):
+                    return None
+        return total
 
     def __str__(self) -> str:
         return " + ".join([f"{c}*{a}" for a, c in self.terms] + [str(self.const)])
+
+
+def _blocks(index: Affine, size: Size, iter: Iter, lanes: int) -> bool:
+    return index == at(iter) and size.constant is not None and size.constant % lanes == 0
 
 
 def at(atom: Atom) -> Affine:

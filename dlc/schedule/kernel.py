@@ -36,12 +36,18 @@ class Buffer:
     base: Size = field(default_factory=Size)
     elements: Size = field(default_factory=Size)
     table: object = None
+    panel: int = 0
+    """The innermost axis is cut in panels of so many elements, which are the outermost."""
+    panel_stride: Size = field(default_factory=Size)
 
     def offset(self, env: dict[Axis, Affine]) -> Affine:
         """The element at an index."""
         where = Affine(const=self.base)
         for axis in self.order:
             where = where + env[axis] * self.strides[axis]
+        if self.panel:
+            inner = env[self.order[-1]]
+            where = where - inner + inner % self.panel + inner // self.panel * self.panel_stride
         return where
 
 

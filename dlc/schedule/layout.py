@@ -9,11 +9,25 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from dlc.graph import Axis, Graph, Node, Size, product, rebuilt, rewrite
+from dlc.graph import Axis, Graph, Node, Size, rebuilt, rewrite
 from dlc.schedule.facts import Facts, Reading, estimate, is_contraction, volume
 from dlc.schedule.index import Iter, bounds
 from dlc.schedule.kernel import Buffer
 from dlc.schedule.reduction import fold_chain, is_view
+
+
+PANEL_REUSE = 256
+"""An operand that lies well is copied to panels when each element serves so many results."""
+PANEL_DEPTH = 32
+"""Shorter sums read their operand from the first-level cache however it lies."""
+
+
+@dataclass(frozen=True, slots=True)
+class Copy:
+    """A second layout: the innermost axis (None: as before), and the width of its panels (0: none)."""
+
+    last: Axis | None = None
+    panel: int = 0
 
 
 @dataclass(slots=True)
@@ -54,6 +68,10 @@ def find_layout(facts: Facts, lanes: int) -> Layout:
     for node in facts.real:
         if is_contraction(facts, node):
             _vote(layout, node)
+        elif node in facts.outputs and node.type.dims:
+            axis, size = node.type.dims[-1]
+            name = facts.loop(node, axis, size).axis
+            layout.votes[name] = layout.votes.get(name, 0.0) + volume(node.type.sizes)
     for node in facts.real:
         for reading in facts.readings[node]:
             _add_halo(layout, reading)
@@ -85,10 +103,18 @@ def make_buffer(layout: Layout, node: Node, name: str, lanes: int) -> Buffer:
         before, after = halo.get(axis, (Size(), Size()))
         extent = sizes[axis] + before + after
         buffer.base = buffer.base + before * step
+        if axis == order[-1] and "panel" in node.attrs:
+            buffer.panel = node.attrs["panel"]
+            step = step * buffer.panel
+            continue
         if padded and axis == order[-1] and extent != Size.of(1):
             extent = (extent + (lanes - 1)) // lanes * lanes
         step = step * extent
     buffer.elements = step
+    if buffer.panel:
+        buffer.panel_stride = step
+        panels = (sizes[order[-1]] + (buffer.panel - 1)) // buffer.panel
+        buffer.elements = step * panels
     return buffer
 
 
@@ -97,15 +123,14 @@ def with_copies(facts: Facts, layout: Layout) -> Graph:
 
     y = dot(g, w, over=H)      becomes      y = dot(g, broadcast(w, last=In), over=H)
     """
-    wanted: dict[tuple[Node, Node], Axis | None] = {}
+    wanted: dict[tuple[Node, Node], Copy] = {}
     for node in facts.real:
         if is_contraction(facts, node):
             lane = _choose_lane(layout, node)
             for reading in facts.readings[node]:
-                last = _misplaced(layout, reading, lane)
-                halo = reading.source.op == "input" or reading.source in facts.outputs
-                if last is not None or (halo and reading.tests):
-                    wanted[dot_of(facts, node), reading.source] = last
+                copy = _copy(layout, node, reading, lane)
+                if copy is not None:
+                    wanted[dot_of(facts, node), reading.source] = copy
     if not wanted:
         return facts.graph
     return _insert_copies(facts, wanted)
@@ -118,21 +143,23 @@ def dot_of(facts: Facts, node: Node) -> Node:
     return node
 
 
-def _insert_copies(facts: Facts, wanted: dict[tuple[Node, Node], Axis | None]) -> Graph:
-    copies: dict[tuple[Node, Axis | None], Node] = {}
+def _insert_copies(facts: Facts, wanted: dict[tuple[Node, Node], Copy]) -> Graph:
+    copies: dict[tuple[Node, Copy], Node] = {}
     new_of: dict[Node, Node] = {}
-    by_dot: dict[Node, dict[Node, Axis | None]] = {}
-    for (dot, source), last in wanted.items():
-        by_dot.setdefault(dot, {})[source] = last
+    by_dot: dict[Node, dict[Node, Copy]] = {}
+    for (dot, source), copy in wanted.items():
+        by_dot.setdefault(dot, {})[source] = copy
 
-    def copied(source: Node, last: Axis | None) -> Node:
-        if (source, last) not in copies:
-            attrs = {"dims": source.type.dims, "copy": True} | ({"last": last} if last else {})
+    def copied(source: Node, copy: Copy) -> Node:
+        if (source, copy) not in copies:
+            attrs = {"dims": source.type.dims, "copy": True}
+            attrs |= {"last": copy.last} if copy.last else {}
+            attrs |= {"panel": copy.panel} if copy.panel else {}
             base = new_of.get(source, source)
-            copies[source, last] = Node("broadcast", (base,), source.type, attrs, source.spans)
-        return copies[source, last]
+            copies[source, copy] = Node("broadcast", (base,), source.type, attrs, source.spans)
+        return copies[source, copy]
 
-    def over(node: Node, sources: dict[Node, Axis | None]) -> Node:
+    def over(node: Node, sources: dict[Node, Copy]) -> Node:
         if node in sources:
             return copied(node, sources[node])
         if not is_view(node):
@@ -225,17 +252,38 @@ def _place(reading: Reading, iter: Iter) -> Axis | None:
     if len(hits) != 1:
         return None
     index = reading.env[hits[0]]
-    return hits[0] if index.regular(iter) and index.of(iter) == Size.of(1) else None
+    return hits[0] if index.step(iter, 1) == Size.of(1) else None
 
 
-def _misplaced(layout: Layout, reading: Reading, lane: Iter | None) -> Axis | None:
-    """The axis that a copy of the source must have innermost; None if it lies well."""
+def _copy(layout: Layout, node: Node, reading: Reading, lane: Iter | None) -> Copy | None:
+    """The second layout that a contraction wants of an operand; None if it lies well."""
+    source = reading.source
+    outside = source.op == "input" or source in layout.facts.outputs
+    halo = Copy() if outside and reading.tests else None
     if lane is None or not any(lane in i.iters for i in reading.env.values()):
-        return None
+        return halo
     place = _place(reading, lane)
-    return None if place is None or layout.order(reading.source)[-1] == place else place
+    if place is None or (source.attrs.get("copy") and layout.order(source)[-1] == place):
+        return halo
+    panel = _panel(layout, node, reading, lane)
+    if layout.order(source)[-1] != place:
+        return Copy(place, panel)
+    return Copy(place, panel) if panel and _reuse(layout, node, reading) >= PANEL_REUSE else halo
 
 
-def bytes_of(buffer: Buffer) -> Size:
-    """The elements of a buffer without halo and padding, for estimates."""
-    return product(tuple(buffer.sizes.values()))
+def _panel(layout: Layout, node: Node, reading: Reading, lane: Iter) -> int:
+    """How many neighbours a panel of a fixed operand holds; 0 where panels gain nothing."""
+    size, elements = lane.size.constant, reading.source.type.elements.constant
+    summed = volume([i.size for i in layout.facts.reduction(node).iters])
+    if size is None or elements is None or reading.tests or summed < PANEL_DEPTH:
+        return 0
+    count = -(-size // layout.lanes)
+    width = layout.lanes * next(v for v in (4, 3, 2, 1) if count % v == 0)
+    return width if width < size else 0
+
+
+def _reuse(layout: Layout, node: Node, reading: Reading) -> int:
+    """How many elements of the result each element of the operand is used for."""
+    free = layout.facts.free(node).values()
+    used = {i for index in reading.env.values() for i in index.iters}
+    return volume([i.size for i in free if i not in used])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from math import prod
 
 from dlc.graph import Size
 from dlc.schedule.facts import estimate, volume
@@ -14,6 +15,13 @@ LATENCY = 4
 """Cycles of a fused multiply-add; so many must be in flight in each unit."""
 WORK = 2000
 """Vector operations that make a unit of work worth its decoding."""
+MOST_ROWS = 12
+SHORT = 9
+"""An axis so short (the taps of a window) may stand in the tile as a whole."""
+LINE = 64
+"""Bytes of a cache line."""
+BYTES_A_CYCLE = ((24e3, 64.0), (400e3, 24.0), (float("inf"), 8.0))
+"""What a core can fetch from its caches, by the bytes that one unit of work goes through."""
 UNITS = 64
 """Loops become serial inside a unit while at least so many units remain."""
 
@@ -84,11 +92,12 @@ def walk(expr: Expr, seen: set[int]) -> Iterator[Expr]:
             todo += e.args
 
 
-def _stride(offset: Affine, iter: Iter) -> int:
+def _stride(offset: Affine, iter: Iter, lanes: int = 1) -> int:
     """About how far a step of `iter` moves; a large number where it is not regular."""
-    if not offset.regular(iter):
+    step = offset.step(iter, lanes)
+    if step is None:
         return 1 << 20
-    return abs(offset.of(iter).value(dict.fromkeys(offset.of(iter).symbols, 64)))
+    return abs(step.value(dict.fromkeys(step.symbols, 64)))
 
 
 def _order_loops(kernel: Kernel, nest: Nest) -> None:
@@ -106,7 +115,7 @@ def _best_lane(kernel: Kernel, target: Target) -> Iter | None:
     loops = [i for n in kernel.nests for i in [*n.free, *n.reduced]]
     candidates = list(dict.fromkeys(kernel.outer if scattered else [*kernel.outer, *loops]))
     added = [s.offset for n in kernel.nests for s in n.body if isinstance(s, Store) and s.add]
-    candidates = [i for i in candidates if all(o.regular(i) for o in added)]
+    candidates = [i for i in candidates if all(o.step(i, target.lanes) is not None for o in added)]
     if not candidates:
         return None
     every = list(accesses(kernel))
@@ -118,7 +127,7 @@ def _best_lane(kernel: Kernel, target: Target) -> Iter | None:
                 continue
             weight = volume([i.size for i in [*access.nest.free, *access.nest.reduced]])
             fill = min(1.0, estimate(iter.size) / target.lanes)
-            near = _stride(access.offset, iter) == 1
+            near = _stride(access.offset, iter, target.lanes) == 1
             total += weight * fill * (1.0 if near else -0.5) * (2.0 if access.store else 1.0)
         return total
 
@@ -137,54 +146,106 @@ def _tile_rows(kernel: Kernel, target: Target) -> None:
     kernel.tile = {lane: vectors * target.lanes}
 
 
+@dataclass(frozen=True, slots=True)
+class _Product:
+    """What the choice of a contraction's tile looks at."""
+
+    kernel: Kernel
+    target: Target
+    lane: Iter
+    loads: tuple[Affine, ...]
+    reduced: tuple[Iter, ...]
+
+
 def _tile_contraction(kernel: Kernel, target: Target) -> None:
-    lane = kernel.lane
+    """The register tile with the fewest cycles for each multiply-add."""
+    lane, nest = kernel.lane, kernel.nests[0]
     assert lane is not None
     assert lane.size.constant is not None
-    nest = kernel.nests[0]
-    loads = [a.offset for a in accesses(kernel) if a.nest is nest and not a.store]
-    wide = [o for o in loads if lane in o.iters]
+    loads = tuple(a.offset for a in accesses(kernel) if a.nest is nest and not a.store)
+    product = _Product(kernel, target, lane, loads, tuple(nest.reduced))
     panels = -(-lane.size.constant // target.lanes)
-    rows = [i for i in kernel.outer if i != lane and not all(i in o.iters for o in wide)]
-    rows = rows or [i for i in kernel.outer if i != lane]
-    choices: list[Iter | None] = [*rows] or [None]
-    best: tuple[float, int] | None = None
-    for vectors in (1, 2, 4):
+    best: tuple[float, int, int] | None = None
+    for vectors in (1, 2, 3, 4):
         if panels % vectors:
             continue
-        for row in choices:
-            for count in range(1, 13 if row else 2):
-                if count * vectors + vectors + 1 > target.registers:
-                    continue
-                cost = _row_cost(row, count, vectors, target) / vectors
-                if row is not None and any(_stride(o, row) > 1 << 16 for o in loads):
-                    cost *= 1.02
-                rank = (round(cost, 4), -count * vectors)
-                if best is None or rank < best:
-                    best = rank
-                    kernel.tile = {lane: vectors * target.lanes}
-                    if row is not None and count > 1:
-                        kernel.tile[row] = count
+        for rows in _row_tiles(product):
+            if _registers(product, rows, vectors) > target.registers:
+                continue
+            cost = _cost(product, rows, vectors)
+            far = max((_stride(o, i) for i in rows for o in loads), default=0)
+            rank = (round(cost, 2), far, -vectors)
+            if best is None or rank < best:
+                best = rank
+                kernel.tile = {lane: vectors * target.lanes}
+                kernel.tile |= {i: n for i, n in rows.items() if n > 1}
     tiled = [i for i in kernel.outer if i in kernel.tile and i != lane]
     rest = [i for i in kernel.outer if i != lane and i not in tiled]
     kernel.outer = [lane, *rest, *tiled]
 
 
-def _row_cost(row: Iter | None, count: int, vectors: int, target: Target) -> float:
-    """Cycles a row and K step of a tile of `count` rows, remainders done row by row."""
-    if row is None:
-        return _cycles(1, vectors, target)
-    known = row.size.constant is not None
-    size = estimate(row.size)
-    if known and count > size:
-        return float("inf")
-    full, rest = divmod(size, count)
-    return (full * _cycles(count, vectors, target) + rest * _cycles(1, vectors, target)) / size
+def _row_tiles(product: _Product) -> Iterator[dict[Iter, int]]:
+    """Tiles over the other free axes: none, some of one axis, or all of a short one and some."""
+    rows = [i for i in product.kernel.outer if i != product.lane]
+    yield {}
+    for row in rows:
+        known = row.size.constant
+        for count in range(2, MOST_ROWS + 1):
+            if known is not None and count > known:
+                break
+            yield {row: count}
+            for whole in rows:
+                short = whole.size.constant
+                if whole != row and short is not None and 1 < short <= SHORT:
+                    yield {whole: short, row: count}
 
 
-def _cycles(rows: int, vectors: int, target: Target) -> float:
-    products = rows * vectors
-    return max(products / target.fma_per_cycle, (rows + vectors) / 2, LATENCY)
+def _registers(product: _Product, rows: dict[Iter, int], vectors: int) -> int:
+    """Accumulators, the vectors of the lane operand, and one for what meets them."""
+    return prod(rows.values()) * vectors + vectors + 1
+
+
+def _cost(product: _Product, rows: dict[Iter, int], vectors: int) -> float:
+    """Cycles a multiply-add of one vector; rows past the last whole tile are done singly."""
+    whole = _cycles(product, rows, vectors) / (prod(rows.values()) * vectors)
+    ragged = [i for i, n in rows.items() if estimate(i.size) % n]
+    for iter in ragged:
+        single = {i: 1 if i == iter else n for i, n in rows.items()}
+        alone = _cycles(product, single, vectors) / (prod(single.values()) * vectors)
+        share = estimate(iter.size) % rows[iter] / estimate(iter.size)
+        whole = (1 - share) * whole + share * alone
+    return whole
+
+
+def _cycles(product: _Product, rows: dict[Iter, int], vectors: int) -> float:
+    """Of one step of the reduced loops: by multiply-adds, by loads, by latency, by bytes."""
+    products = prod(rows.values()) * vectors
+    loads, fetched, footprint = 0, 0.0, 0.0
+    for offset in product.loads:
+        places = prod(n for i, n in rows.items() if i in offset.iters)
+        wide = product.lane in offset.iters
+        loads += places * (vectors if wide else 1)
+        fetched += _fetched(product, offset, rows, vectors if wide else 0)
+        footprint += (
+            4.0
+            * volume([i.size for i in product.reduced if i in offset.iters])
+            * (vectors * product.target.lanes if wide else places)
+        )
+    rate = next(rate for limit, rate in BYTES_A_CYCLE if footprint <= limit)
+    return max(products / product.target.fma_per_cycle, loads / 2, LATENCY * 1.0, fetched / rate)
+
+
+def _fetched(product: _Product, offset: Affine, rows: dict[Iter, int], vectors: int) -> float:
+    """New bytes that a load touches at each step; windows that overlap are fetched once."""
+    if not product.reduced or product.reduced[-1] not in offset.iters:
+        return 0.0
+    inner = 4.0 * _stride(offset, product.reduced[-1])
+    width = 4.0 * max(1, vectors * product.target.lanes)
+    steps = {_stride(offset, i) for i in product.reduced if i in offset.iters}
+    apart = [i for i in rows if i in offset.iters and _stride(offset, i) not in steps]
+    near = [i for i in apart if 4 * _stride(offset, i) * rows[i] <= LINE]
+    lines = prod(rows[i] for i in apart if i not in near)
+    return lines * min(inner, max(width, LINE if near or width < LINE else width))
 
 
 def _cut(kernel: Kernel, target: Target) -> None:
