@@ -15,7 +15,6 @@ from dlc.schedule.index import Iter, bounds
 from dlc.schedule.kernel import Buffer
 from dlc.schedule.reduction import fold_chain, is_view
 
-
 PANEL_REUSE = 256
 """An operand that lies well is copied to panels when each element serves so many results."""
 PANEL_DEPTH = 32
@@ -24,7 +23,7 @@ PANEL_DEPTH = 32
 
 @dataclass(frozen=True, slots=True)
 class Copy:
-    """A second layout: the innermost axis (None: as before), and the width of its panels (0: none)."""
+    """A second layout: the innermost axis (None: as before), the width of its panels (0: none)."""
 
     last: Axis | None = None
     panel: int = 0

@@ -148,12 +148,12 @@ def _tile_rows(kernel: Kernel, target: Target) -> None:
 
 @dataclass(frozen=True, slots=True)
 class _Product:
-    """What the choice of a contraction's tile looks at."""
+    """What the choice of a contraction's tile looks at: of each load how far its loops move."""
 
     kernel: Kernel
     target: Target
     lane: Iter
-    loads: tuple[Affine, ...]
+    loads: tuple[dict[Iter, int], ...]
     reduced: tuple[Iter, ...]
 
 
@@ -162,7 +162,8 @@ def _tile_contraction(kernel: Kernel, target: Target) -> None:
     lane, nest = kernel.lane, kernel.nests[0]
     assert lane is not None
     assert lane.size.constant is not None
-    loads = tuple(a.offset for a in accesses(kernel) if a.nest is nest and not a.store)
+    offsets = [a.offset for a in accesses(kernel) if a.nest is nest and not a.store]
+    loads = tuple({i: _stride(o, i) for i in o.iters} for o in offsets)
     product = _Product(kernel, target, lane, loads, tuple(nest.reduced))
     panels = -(-lane.size.constant // target.lanes)
     best: tuple[float, int, int] | None = None
@@ -173,7 +174,7 @@ def _tile_contraction(kernel: Kernel, target: Target) -> None:
             if _registers(product, rows, vectors) > target.registers:
                 continue
             cost = _cost(product, rows, vectors)
-            far = max((_stride(o, i) for i in rows for o in loads), default=0)
+            far = max((o.get(i, 0) for i in rows for o in loads), default=0)
             rank = (round(cost, 2), far, -vectors)
             if best is None or rank < best:
                 best = rank
@@ -235,17 +236,19 @@ def _cycles(product: _Product, rows: dict[Iter, int], vectors: int) -> float:
     return max(products / product.target.fma_per_cycle, loads / 2, LATENCY * 1.0, fetched / rate)
 
 
-def _fetched(product: _Product, offset: Affine, rows: dict[Iter, int], vectors: int) -> float:
+def _fetched(
+    product: _Product, load: dict[Iter, int], rows: dict[Iter, int], vectors: int
+) -> float:
     """New bytes that a load touches at each step; windows that overlap are fetched once."""
-    if not product.reduced or product.reduced[-1] not in offset.iters:
+    if not product.reduced or product.reduced[-1] not in load:
         return 0.0
-    inner = 4.0 * _stride(offset, product.reduced[-1])
+    inner = 4.0 * load[product.reduced[-1]]
     width = 4.0 * max(1, vectors * product.target.lanes)
-    steps = {_stride(offset, i) for i in product.reduced if i in offset.iters}
-    apart = [i for i in rows if i in offset.iters and _stride(offset, i) not in steps]
-    near = [i for i in apart if 4 * _stride(offset, i) * rows[i] <= LINE]
+    steps = {load[i] for i in product.reduced if i in load}
+    apart = [i for i in rows if i in load and load[i] not in steps]
+    near = [i for i in apart if 4 * load[i] * rows[i] <= LINE]
     lines = prod(rows[i] for i in apart if i not in near)
-    return lines * min(inner, max(width, LINE if near or width < LINE else width))
+    return lines * min(inner, max(width, LINE))
 
 
 def _cut(kernel: Kernel, target: Target) -> None:
