@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
+import gc
 import hashlib
 import io
 import re
 import time
 import tokenize
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
@@ -16,36 +18,16 @@ from typing import Any, Literal
 import llvmlite
 import llvmlite.binding as llvm
 import numba
-from numba.core import types
-from numba.core.codegen import CPUCodeLibrary
-from numba.core.compiler import CompilerBase, Flags, compile_extra
 from numba.core.compiler_lock import global_compiler_lock
-from numba.core.compiler_machinery import PassManager
-from numba.core.registry import cpu_target
-from numba.core.typed_passes import (
-    IRLegalization,
-    NativeLowering,
-    NoPythonBackend,
-    NopythonTypeInference,
-    PreLowerStripPhis,
-)
-from numba.core.untyped_passes import (
-    FixupArgs,
-    IRProcessing,
-    ReconstructSSA,
-    TranslateByteCode,
-)
 
 from dlc import cache
 from dlc.codegen.elf import undefined_symbols
+from dlc.codegen.front_end import ENTRY, llvm_text
 from dlc.codegen.machine import Machine
-from dlc.codegen.vector.namespace import namespace
 from dlc.codegen.workers import Workers
 
 KIND = "kernels"
 """The kind of the entries in the cache."""
-ENTRY = "kernel"
-"""The function that a text defines, and the symbol of its object."""
 PARALLEL_FROM = 4
 """Fewer missing kernels than this are compiled here: starting another process takes as long."""
 _LIBM = (
@@ -84,7 +66,7 @@ def compile_kernel(text: str, machine: Machine, *, checked: bool = False) -> byt
     """
     try:
         with global_compiler_lock:
-            module, inner = _front_end(text, machine)
+            module, inner = llvm_text(text, machine)
             code = _back_end(module, inner, machine, checked=checked)
     except CompileError:
         raise
@@ -109,7 +91,11 @@ def _revision() -> str:
     """A hash of this layer itself, so that objects that another form of it made do not count."""
     whole = hashlib.sha256()
     folder = Path(__file__).parent
-    for path in (folder / "compile.py", *sorted(folder.glob("vector/*.py"))):
+    for path in (
+        folder / "compile.py",
+        folder / "front_end.py",
+        *sorted(folder.glob("vector/*.py")),
+    ):
         whole.update(path.read_bytes())
     return whole.hexdigest()
 
@@ -164,80 +150,13 @@ def _compile_missing(
     order = sorted(missing, key=lambda name: -len(missing[name]))
     others = min(workers - 1, len(order) - 1) if len(order) >= PARALLEL_FROM else 0
     tasks = {name: missing[name] for name in order}
-    done = Workers(machine, others, checked=checked).run(tasks, one)
+    with _no_collection():
+        done = Workers(machine, others, checked=checked).run(tasks, one)
     for name, code in done.items():
         cache.put(KIND, name, code)
     TIMES.kernels += len(done)
     TIMES.seconds += time.perf_counter() - start
     return done
-
-
-class _Library(CPUCodeLibrary):
-    """Collects the modules that lowering makes, and neither optimises nor loads them."""
-
-    def add_llvm_module(self, ll_module: Any) -> None:
-        self._final_module.link_in(ll_module)
-
-    def linked(self) -> Any:
-        """The one module, with those of the functions that it calls."""
-        for library in self._linking_libraries:
-            self._final_module.link_in(library._get_module_for_linking(), preserve=True)
-        return self._final_module
-
-
-_PASSES: tuple[Any, ...] = (
-    TranslateByteCode, FixupArgs, IRProcessing, ReconstructSSA, NopythonTypeInference,
-    PreLowerStripPhis, IRLegalization, NativeLowering, NoPythonBackend,
-)  # fmt: skip
-
-
-class _Pipeline(CompilerBase):
-    """What kernel text needs of Numba: a third of the time goes into the other passes."""
-
-    def define_pipelines(self) -> list[Any]:
-        make: Any = PassManager
-        manager = make(ENTRY)
-        for one in _PASSES:
-            manager.add_pass(one, one.__name__)
-        manager.finalize()
-        return [manager]
-
-
-_compile: Any = compile_extra
-_SIGNATURE = (types.intp, types.intp, types.intp)
-
-
-def _front_end(text: str, machine: Machine) -> tuple[Any, str]:
-    """(LLVM module, name of the kernel's function in Numba's calling convention)."""
-    names = namespace(machine)
-    exec(compile(text, "<kernel>", "exec"), names)
-    function: Any = names[ENTRY]
-    typing_context, target_context = cpu_target.typing_context, cpu_target.target_context
-    typing_context.refresh()
-    target_context.refresh()
-    make: Any = _Library
-    library = make(target_context.codegen(), ENTRY)
-    result = _compile(
-        typing_context, target_context, function, _SIGNATURE, types.void, _flags(), {}, library,
-        pipeline_class=_Pipeline,
-    )  # fmt: skip
-    return library.linked(), result.fndesc.llvm_func_name
-
-
-@lru_cache(maxsize=1)
-def _flags() -> Any:
-    make: Any = Flags
-    flags = make()
-    flags.no_compile = True
-    flags.no_cpython_wrapper = True
-    flags.no_cfunc_wrapper = True
-    flags.nrt = False
-    flags.boundscheck = False
-    flags.error_model = "numpy"
-    flags.enable_looplift = False
-    flags.enable_pyobject = False
-    flags.force_pyobject = False
-    return flags
 
 
 _WRAPPER = """
@@ -254,24 +173,36 @@ def show_kernel(text: str, machine: Machine, form: Literal["llvm", "asm"]) -> st
     """The optimised LLVM text of a kernel, or its assembly: for people. Raises CompileError."""
     try:
         with global_compiler_lock:
-            module, target = _optimised(*_front_end(text, machine), machine, checked=False)
+            module, target = _optimised(*llvm_text(text, machine), machine, checked=False)
             return str(module) if form == "llvm" else str(target.emit_assembly(module))
     except Exception as error:
         raise CompileError(f"{error}\nin the kernel\n{text}") from error
 
 
-def _back_end(module: Any, inner: str, machine: Machine, *, checked: bool) -> bytes:
+@contextlib.contextmanager
+def _no_collection() -> Iterator[None]:
+    """Python's garbage collector at rest: it costs a fifth of the time of a compilation."""
+    was = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was:
+            gc.enable()
+
+
+def _back_end(module: str, inner: str, machine: Machine, *, checked: bool) -> bytes:
     """The object of a kernel for the machine."""
     parsed, target = _optimised(module, inner, machine, checked=checked)
     return bytes(target.emit_object(parsed))
 
 
-def _optimised(module: Any, inner: str, machine: Machine, *, checked: bool) -> tuple[Any, Any]:
+def _optimised(module: str, inner: str, machine: Machine, *, checked: bool) -> tuple[Any, Any]:
     """Adds the C entry, hides all else, optimises; gives LLVM's module and code generator."""
     attributes = '"frame-pointer"="all"' if checked else ""
     quoted = inner if re.fullmatch(r"[\w.$]+", inner) else f'"{inner}"'
     wrapper = _WRAPPER.format(entry=ENTRY, inner=quoted, attributes=attributes)
-    parsed = llvm.parse_assembly(str(module) + wrapper)
+    parsed = llvm.parse_assembly(module + wrapper)
     target = target_machine(machine)
     parsed.triple = machine.triple
     parsed.data_layout = str(target.target_data)

@@ -1,0 +1,125 @@
+"""Kernel text to LLVM IR by Numba: typing and lowering alone, without its optimiser and loader."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Any
+
+from numba.core import types
+from numba.core.codegen import CPUCodeLibrary
+from numba.core.compiler import CompilerBase, Flags, compile_extra
+from numba.core.compiler_machinery import PassManager
+from numba.core.cpu import CPUContext
+from numba.core.typed_passes import (
+    IRLegalization,
+    NativeLowering,
+    NoPythonBackend,
+    NopythonTypeInference,
+    PreLowerStripPhis,
+)
+from numba.core.typing.context import Context
+from numba.core.untyped_passes import (
+    FixupArgs,
+    IRProcessing,
+    ReconstructSSA,
+    TranslateByteCode,
+)
+
+from dlc.codegen.machine import Machine
+from dlc.codegen.vector.namespace import namespace
+
+ENTRY = "kernel"
+"""The function that a text defines, and the symbol of its object."""
+_PASSES: tuple[Any, ...] = (
+    TranslateByteCode, FixupArgs, IRProcessing, ReconstructSSA, NopythonTypeInference,
+    PreLowerStripPhis, IRLegalization, NativeLowering, NoPythonBackend,
+)  # fmt: skip
+_SIGNATURE = (types.intp, types.intp, types.intp)
+_compile: Any = compile_extra
+
+
+def llvm_text(text: str, machine: Machine) -> tuple[str, str]:
+    """(LLVM IR, the name of the kernel's function in Numba's calling convention).
+
+    Raises what Numba raises for text that is wrong. The caller holds Numba's compiler lock.
+    """
+    names = namespace(machine)
+    exec(compile(text, "<kernel>", "exec"), names)
+    typing_context, target_context = _contexts()
+    make: Any = _Library
+    library = make(target_context.codegen(), ENTRY)
+    result = _compile(
+        typing_context, target_context, names[ENTRY], _SIGNATURE, types.void, _flags(), {},
+        library, pipeline_class=_Pipeline,
+    )  # fmt: skip
+    return library.text(), result.fndesc.llvm_func_name
+
+
+class _Library(CPUCodeLibrary):
+    """Keeps the text of the module that lowering makes, and neither optimises nor loads it."""
+
+    lowered: str = ""
+
+    def add_ir_module(self, ir_module: Any) -> None:
+        """Called once by lowering."""
+        assert not self.lowered, "a kernel is one module"
+        self.lowered = str(ir_module)
+
+    def text(self) -> str:
+        """The module. Kernel text calls only functions that are expanded in place."""
+        others = {library.name for library in self._linking_libraries} - {"nrt"}
+        assert not others, f"kernel text calls {others}"
+        return self.lowered
+
+
+class _Pipeline(CompilerBase):
+    """What kernel text needs of Numba: a third of the time goes into the other passes."""
+
+    def define_pipelines(self) -> list[Any]:
+        make: Any = PassManager
+        manager = make(ENTRY)
+        for one in _PASSES:
+            manager.add_pass(one, one.__name__)
+        manager.finalize()
+        return [manager]
+
+
+class _RememberingContext(Context):
+    """Types each kind of call once: half the time of typing goes into finding the same rules."""
+
+    def resolve_function_type(self, func: Any, args: Any, kws: Any) -> Any:
+        resolve: Any = super().resolve_function_type
+        if kws:
+            return resolve(func, args, kws)
+        found, key = self.__dict__.setdefault("remembered", {}), (func, args)
+        if key not in found:
+            found[key] = resolve(func, args, kws)
+        return found[key]
+
+
+@lru_cache(maxsize=1)
+def _contexts() -> tuple[Any, Any]:
+    """(typing, lowering) of this compiler alone."""
+    typing: Any = _RememberingContext
+    lowering: Any = CPUContext
+    typing_context = typing()
+    target_context = lowering(typing_context, "cpu")
+    typing_context.refresh()
+    target_context.refresh()
+    return typing_context, target_context
+
+
+@lru_cache(maxsize=1)
+def _flags() -> Any:
+    make: Any = Flags
+    flags = make()
+    flags.no_compile = True
+    flags.no_cpython_wrapper = True
+    flags.no_cfunc_wrapper = True
+    flags.nrt = False
+    flags.boundscheck = False
+    flags.error_model = "numpy"
+    flags.enable_looplift = False
+    flags.enable_pyobject = False
+    flags.force_pyobject = False
+    return flags
