@@ -222,16 +222,13 @@ def _cycles(product: _Product, rows: dict[Iter, int], vectors: int) -> float:
     """Of one step of the reduced loops: by multiply-adds, by loads, by latency, by bytes."""
     products = prod(rows.values()) * vectors
     loads, fetched, footprint = 0, 0.0, 0.0
-    for offset in product.loads:
-        places = prod(n for i, n in rows.items() if i in offset.iters)
-        wide = product.lane in offset.iters
+    for load in product.loads:
+        places = prod([n for i, n in rows.items() if i in load])
+        wide = product.lane in load
         loads += places * (vectors if wide else 1)
-        fetched += _fetched(product, offset, rows, vectors if wide else 0)
-        footprint += (
-            4.0
-            * volume([i.size for i in product.reduced if i in offset.iters])
-            * (vectors * product.target.lanes if wide else places)
-        )
+        fetched += _fetched(product, load, rows, vectors if wide else 0)
+        steps = volume([i.size for i in product.reduced if i in load])
+        footprint += 4.0 * steps * (vectors * product.target.lanes if wide else places)
     rate = next(rate for limit, rate in BYTES_A_CYCLE if footprint <= limit)
     return max(products / product.target.fma_per_cycle, loads / 2, LATENCY * 1.0, fetched / rate)
 
