@@ -61,7 +61,7 @@ class _Trial:
 
 
 @dataclass(slots=True, eq=False)
-class _Entry:
+class Entry:
     """What is kept for one combination of shapes."""
 
     sized: Sized
@@ -104,7 +104,7 @@ class NativeExecutable:
         self._changing = [(k, b.port) for k, b in places if b.place in ("input", "output")]
         self._staying = [(k, b.port) for k, b in places if b.place == "bound"]
         self._bound: dict[str, Array] = {}
-        self._entries: OrderedDict[Any, _Entry] = OrderedDict()
+        self._entries: OrderedDict[Any, Entry] = OrderedDict()
         self._lock = threading.Lock()
 
     def __repr__(self) -> str:
@@ -152,7 +152,7 @@ class NativeExecutable:
 
     def _enter(
         self, feeds: Mapping[str, Array], sizes: Mapping[str, int] | None
-    ) -> tuple[_Entry, dict[str, Array]]:
+    ) -> tuple[Entry, dict[str, Array]]:
         """The layout for these arrays, and the arrays as the kernels read them."""
         entry, arrays = self._known(feeds, sizes)
         if entry is None:
@@ -164,7 +164,7 @@ class NativeExecutable:
 
     def _known(
         self, feeds: Mapping[str, Array], sizes: Mapping[str, int] | None
-    ) -> tuple[_Entry | None, dict[str, Array]]:
+    ) -> tuple[Entry | None, dict[str, Array]]:
         """The entry of shapes seen before, where no array needs to be converted."""
         if len(feeds) != len(self._fed_dtypes):
             return None, {}
@@ -182,7 +182,7 @@ class NativeExecutable:
 
     def _first(
         self, feeds: Mapping[str, Array], sizes: Mapping[str, int] | None
-    ) -> tuple[_Entry, dict[str, Array]]:
+    ) -> tuple[Entry, dict[str, Array]]:
         """Converts and checks everything. Raises DlcError for what does not fit."""
         given = dict(sizes or {})
         names = [p.name for p in self._fed]
@@ -198,7 +198,7 @@ class NativeExecutable:
             entry = self._entries.get(key)
             if entry is None:
                 sized = size_plan(self.plan, self._addresses, self._constants, found.sizes)
-                entry = self._entries[key] = _Entry(sized, _Trial())
+                entry = self._entries[key] = Entry(sized, _Trial())
             self._entries.move_to_end(key)
             if len(self._entries) > KEPT_SHAPES:
                 self._entries.popitem(last=False)
@@ -206,7 +206,7 @@ class NativeExecutable:
 
     def _run(
         self,
-        entry: _Entry,
+        entry: Entry,
         arrays: Mapping[str, Array],
         out: Mapping[str, Array] | None,
         profile: Array | None,
