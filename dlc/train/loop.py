@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from dlc.diagnostics import Diagnostic, DlcError, Span, fail
-from dlc.diagnostics.running import CheckpointSkipped, LossNotFinite, MonitorUnknown
+from dlc.diagnostics.running import CheckpointSkipped, LossNotFinite
 from dlc.runtime.executable import Factory
 from dlc.runtime.weights import Match
 from dlc.semantics.program import Program, Recipe, StepProgram
@@ -20,7 +20,7 @@ from dlc.train import checkpoint
 from dlc.train.data.dataset import Dataset
 from dlc.train.files import write_atomic
 from dlc.train.folder import RunFolder, create, read_manifest, reopen
-from dlc.train.metrics import highest_is_best
+from dlc.train.monitor import Monitor
 from dlc.train.options import Callback, End, Interrupted, Options, Run
 from dlc.train.order import epoch_batches
 from dlc.train.programs import Programs, StepRunner
@@ -35,7 +35,7 @@ from dlc.train.setup import (
     take_weights,
 )
 from dlc.train.signals import Signals
-from dlc.train.state import Best, EpochRecord, Metrics, TrainState
+from dlc.train.state import EpochRecord, Metrics, TrainState
 
 Array = np.ndarray[Any, Any]
 ARTIFACT = "model.dlm"
@@ -75,10 +75,9 @@ class Trainer:
         self.data: Data = read_data(
             program, self.recipe, self.seed, data=data, validation=validation, test=test
         )
-        self.monitor = self._monitor()
+        self.monitor = Monitor(self.recipe, self.options.better)
         self.weights: Match | None = None
         """What matched of `Options.weights`."""
-        self._best_arrays: dict[str, Array] | None = None
         self._stop = False
         self.manifest = manifest_of(
             program, self.recipe, self.data, self.seed, self.epochs, self.options.version
@@ -171,12 +170,12 @@ class Trainer:
             return self._result("interrupted", int(stop.signal))
         finally:
             self.close()
-        early = self._patience_over() and self.state.epoch < self.epochs
+        early = self.monitor.over(self.state) and self.state.epoch < self.epochs
         return self._result("stopped early" if early else "stopped" if self._stop else "done", None)
 
     def _result(self, end: End, number: int | None) -> Run:
         last = self.state.history[-1].metrics if self.state.history else {}
-        params = {path: np.array(value) for path, value in self._chosen().items()}
+        params = {path: np.array(value) for path, value in self.monitor.chosen(self.params).items()}
         run = Run(end, self.history, params, dict(last), self.state.test, self.folder, number)
         self._tell(lambda callback: callback.on_end(self, run))
         return run
@@ -184,11 +183,7 @@ class Trainer:
     def _over(self) -> bool:
         if self.state.position:  # in the middle of an epoch
             return False
-        return self._stop or self.state.epoch >= self.epochs or self._patience_over()
-
-    def _patience_over(self, state: TrainState | None = None) -> bool:
-        patience = self.recipe.settings.get("patience")
-        return isinstance(patience, int) and (state or self.state).stale >= patience
+        return self._stop or self.state.epoch >= self.epochs or self.monitor.over(self.state)
 
     def _prepare(self) -> None:
         if self.run_folder is not None:
@@ -287,24 +282,13 @@ class Trainer:
         record = EpochRecord(number, train, held)
         state.history.append(record)
         state.epoch, state.position, state.accumulators = number, 0, {}
-        self._judge(record)
+        self.monitor.judge(state, record, self.params)
         self._save_epoch(record.plain())
         self._tell(lambda callback: callback.on_epoch(self, record))
         if signals.received is not None and not self._over():
             self.close()
             raise Interrupted(signals.received, self.folder)
         return record
-
-    def _judge(self, record: EpochRecord) -> None:
-        """Keeps the best epoch; NaN is never better."""
-        value, best = record.metrics.get(self.monitor, float("nan")), self.state.best
-        sign = -1 if self._highest(self.monitor) else 1
-        if value == value and (best is None or sign * value < sign * best.value):
-            self.state.best, self.state.stale = Best(record.epoch, value), 0
-            if self._chooses:
-                self._best_arrays = {path: a.copy() for path, a in self.params.items()}
-        else:
-            self.state.stale += 1
 
     def _save_epoch(self, line: Mapping[str, Any]) -> None:
         if self.run_folder is None:
@@ -325,7 +309,7 @@ class Trainer:
             "epochs": self.state.epoch,
             "classes": self.manifest["classes"],
         }
-        write(self.run_folder.path / ARTIFACT, self._chosen(), facts)
+        write(self.run_folder.path / ARTIFACT, self.monitor.chosen(self.params), facts)
 
     def _finish(self, signals: Signals) -> None:
         """Evaluates the test rows, once, with the params that are the result."""
@@ -337,42 +321,11 @@ class Trainer:
             self.save()
             return
         rows = np.arange(self.data.test.rows)
-        state.test = self._evaluate(self.data.test, rows, self._chosen(), signals)
+        state.test = self._evaluate(self.data.test, rows, self.monitor.chosen(self.params), signals)
         state.finished = True
         self._save_epoch({"test": state.test})
 
     # ------------------------------------------------------------ the beginning
-
-    def _monitor(self) -> str:
-        named, steps = self.recipe.settings.get("monitor"), self.recipe.steps
-        available = tuple(
-            f"{step.name}.{name}" if len(steps) > 1 else name
-            for step in steps
-            for name in step.metrics
-        )
-        if not isinstance(named, str):
-            return next((name for name in available if name.endswith("loss")), "loss")
-        found = [name for name in available if named in (name, name.rpartition(".")[2])]
-        if not found:
-            raise fail(MonitorUnknown(named, available, self.recipe.span))
-        return found[0]
-
-    @property
-    def _chooses(self) -> bool:
-        """Whether the result is the best epoch, not the last."""
-        settings = self.recipe.settings
-        return settings.get("monitor") is not None or settings.get("patience") is not None
-
-    def _highest(self, name: str) -> bool:
-        better = self.options.better
-        if better is not None:
-            return better == "max"
-        return highest_is_best(name, self.recipe.settings.get("goal"))
-
-    def _chosen(self) -> dict[str, Array]:
-        """The params and states that are the result so far."""
-        best = self._best_arrays
-        return self.params if best is None or not self._chooses else best
 
     def _start(self) -> TrainState:
         state = initial_state(self.program, self.recipe, self.seed)
@@ -393,9 +346,9 @@ class Trainer:
         state = found or initial_state(self.program, self.recipe, self.seed)
         self.run_folder.truncate_metrics(state.metrics_bytes)
         if state.epoch < self.epochs:  # more epochs are asked for than before
-            state.finished = state.finished and self._patience_over(state)
-        if self._chooses and state.best is not None:
-            self._best_arrays = self._load_best(state, state.best.epoch)
+            state.finished = state.finished and self.monitor.over(state)
+        if self.monitor.chooses and state.best is not None:
+            self.monitor.best = self._load_best(state, state.best.epoch)
         return state
 
     def _load_best(self, state: TrainState, epoch: int) -> dict[str, Array] | None:
