@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from dlc.cli.console import Console, table
-from dlc.cli.options import common, pairs, sets
+from dlc.cli.options import common, sets, sizes
 
 if TYPE_CHECKING:
     from dlc.graph import Graph
@@ -21,25 +21,24 @@ HEAD = ("layer", "parameters", "FLOPs", "bytes")
 
 @click.command()
 @click.argument("file")
-@click.option("--size", "sizes", multiple=True, metavar="AXIS=N", help="A run-time size: N=1.")
 @click.option("--depth", type=click.IntRange(0), default=3, help="Parts of paths that are shown.")
+@sizes
 @sets
 @common
 @click.pass_obj
 def command(
-    console: Console, file: str, sizes: tuple[str, ...], depth: int, sets: dict[str, object]
+    console: Console, file: str, sizes: dict[str, int], depth: int, sets: dict[str, object]
 ) -> None:
     """Tells what the models of FILE cost for one row, and its training steps for one batch."""
     from dlc.semantics import check_file
 
     program = check_file(file, sets=sets)
-    given = _numbers(sizes)
     for name, model in program.models.items():
-        _tell(console, f"model {name}", model.graph, {}, given, depth)
+        _tell(console, f"model {name}", model.graph, {}, sizes, depth)
     for name, recipe in program.recipes.items():
         for step in recipe.steps:
             title = f"train {name}, step {step.name}" if step.name else f"train {name}"
-            _tell(console, title, step.graph, _batch(program, name), given, depth)
+            _tell(console, title, step.graph, _batch(program, name), sizes, depth)
 
 
 def _tell(
@@ -94,14 +93,6 @@ _KEYS = ("path", "parameters", "flops", "bytes")
 
 def _shown(number: int) -> str:
     return f"{number:,}"
-
-
-def _numbers(texts: tuple[str, ...]) -> dict[str, int]:
-    found = pairs(texts, "--size")
-    for name, text in found.items():
-        if not text.isdecimal():
-            raise click.UsageError(f"--size {name}={text}: expected a number")
-    return {name: int(text) for name, text in found.items()}
 
 
 def _batch(program: Program, recipe: str) -> dict[str, int]:

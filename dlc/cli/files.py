@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,9 @@ from dlc.runtime.executable import Array, Port
 from dlc.train.data.images import HAVE_PILLOW, SUFFIXES, channel_of, decode, laid_out
 from dlc.train.data.npy import read_npy, read_npz
 from dlc.train.data.table import Request, read_csv
+
+if HAVE_PILLOW:
+    import PIL.Image
 
 Names = Mapping[str, Sequence[str]]
 """For an input of the model what it is called in the file: one column, or several side by side."""
@@ -55,7 +59,7 @@ def feeds_of(inputs: Sequence[Port], files: Sequence[str], names: Names) -> dict
 
 
 def write_results(path: str, results: Mapping[str, Array]) -> None:
-    """Writes results by the suffix: .npy (one result), .npz, or .csv (rows of numbers).
+    """Writes results by the suffix: .npy (one result), .npz, .csv (rows of numbers), .png.
 
     Raises DlcError (E0905), click.UsageError.
     """
@@ -67,10 +71,43 @@ def write_results(path: str, results: Mapping[str, Array]) -> None:
             np.save(stream, next(iter(results.values())), allow_pickle=False)
         case ".csv":
             stream.write(_csv(results).encode())
+        case ".png":
+            write_sheet(path, next(iter(results.values())))
+            return
         case ".npy":
             raise click.UsageError(f"{path}: an npy file holds one array; use .npz")
         case other:
             raise click.UsageError(f"{path}: cannot write {other or 'a file without suffix'}")
+    write_bytes(path, stream.getvalue())
+
+
+def write_sheet(path: str, pictures: Array) -> None:
+    """Writes pictures side by side in rows as one PNG: u8 [N, Y, X] or with 1 or 3 colours.
+
+    The axis of colours is the second or the last; floats are taken from 0 to 1. Raises DlcError
+    (E0905, E0731 without Pillow) and click.UsageError for what is no batch of pictures.
+    """
+    if not HAVE_PILLOW:
+        raise fail(PillowMissing(path))
+    if pictures.ndim == 4 and pictures.shape[1] in (1, 3):
+        pictures = np.moveaxis(pictures, 1, 3)
+    if pictures.ndim == 4 and pictures.shape[3] == 1:
+        pictures = pictures[..., 0]
+    if pictures.ndim not in (3, 4) or not pictures.size or pictures.shape[3:] not in ((), (3,)):
+        raise click.UsageError(
+            f"{path}: a result of shape {pictures.shape} is no batch of pictures"
+        )
+    if pictures.dtype != np.uint8:
+        pictures = (np.clip(np.nan_to_num(pictures), 0, 1) * 255 + 0.5).astype(np.uint8)
+    count, height, width = pictures.shape[:3]
+    columns = math.ceil(math.sqrt(count))
+    rows = -(-count // columns)
+    sheet = np.zeros((rows * columns, *pictures.shape[1:]), np.uint8)
+    sheet[:count] = pictures
+    grid = sheet.reshape(rows, columns, height, width, -1).swapaxes(1, 2)
+    flat = grid.reshape(rows * height, columns * width, -1)
+    stream = io.BytesIO()
+    PIL.Image.fromarray(flat[..., 0] if flat.shape[2] == 1 else flat).save(stream, "PNG")
     write_bytes(path, stream.getvalue())
 
 

@@ -35,6 +35,14 @@ def sets(command: Command) -> Command:
     )(command)  # fmt: skip
 
 
+def sizes(command: Command) -> Command:
+    """`--size AXIS=N`, as a dictionary called `sizes`."""
+    return click.option(
+        "--size", "sizes", multiple=True, metavar="AXIS=N", callback=_numbers,
+        help="A run-time size, by its axis: N=16.",
+    )(command)  # fmt: skip
+
+
 def threads(command: Command) -> Command:
     """`--threads N`."""
     return click.option(
@@ -74,6 +82,14 @@ def value_of(text: str) -> object:
 
 def _pairs(_context: click.Context, _option: click.Parameter, texts: Any) -> dict[str, object]:
     return {name: value_of(value) for name, value in pairs(texts, "--set").items()}
+
+
+def _numbers(_context: click.Context, _option: click.Parameter, texts: Any) -> dict[str, int]:
+    found = pairs(texts, "--size")
+    for name, text in found.items():
+        if not text.isdecimal():
+            raise click.UsageError(f"--size {name}={text}: expected a number")
+    return {name: int(text) for name, text in found.items()}
 
 
 def _act(context: click.Context, option: click.Parameter, on: bool) -> None:

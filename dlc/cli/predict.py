@@ -7,19 +7,20 @@ from typing import Any
 import click
 
 from dlc.cli.console import Console
-from dlc.cli.options import common, interpreted, pairs, threads
+from dlc.cli.options import common, interpreted, pairs, sizes, threads
 
 
 @click.command()
 @click.argument("artifact")
-@click.argument("inputs", nargs=-1, required=True)
-@click.option("-o", "--output", metavar="OUT", help="Where to write: .npy, .npz or .csv.")
+@click.argument("inputs", nargs=-1)
+@click.option("-o", "--output", metavar="OUT", help="Where to write: .npy, .npz, .csv or .png.")
 @click.option("--model", metavar="NAME", help="The model, where there are several.")
 @click.option(
     "--input", "names", multiple=True, metavar="INPUT=COLUMN",
     help="What an input is called in the file; several csv columns with commas.",
 )  # fmt: skip
 @click.option("--seed", type=int, help="For a model that draws random numbers.")
+@sizes
 @threads
 @interpreted
 @common
@@ -32,13 +33,15 @@ def command(
     model: str | None,
     names: tuple[str, ...],
     seed: int | None,
+    sizes: dict[str, int],
     threads: int | None,
     interpret: bool,
 ) -> None:
     """Runs ARTIFACT (a .dlm file or a run's folder) on INPUTS.
 
     INPUTS is a file of arrays (.npy, .npz), a table (.csv), or pictures of one size (.png, .jpg),
-    which become one batch. Without -o a line of numbers is printed for each row.
+    which become one batch; a model that only draws takes none, but `--size N=16`. Without -o a line
+    of numbers is printed for each row; to .png go results that are pictures, as one sheet.
     """
     import dlc
     from dlc.cli.files import feeds_of, rows_of, write_results
@@ -46,7 +49,11 @@ def command(
 
     net = dlc.load(artifact, interpret=interpret, threads=threads)
     chosen = net.only(model)
-    feeds: dict[str, object] = dict(feeds_of(chosen.inputs, inputs, _columns(names)))
+    if chosen.inputs and not inputs:
+        raise click.UsageError(f"{chosen.signature} needs INPUTS")
+    feeds: dict[str, object] = dict(sizes)
+    if inputs:
+        feeds.update(feeds_of(chosen.inputs, inputs, _columns(names)))
     if seed is not None:
         feeds["seed"] = seed
     result = chosen(**feeds)

@@ -277,3 +277,19 @@ def test_stopped_by_a_signal_and_resumed(home, tmp_path):
     command = [sys.executable, "-m", "dlc", "train", str(home / "tiny.dl"), *again]
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
+
+
+def test_drawn_samples_as_a_sheet(capsys, tmp_path):
+    image = pytest.importorskip("PIL.Image")
+    text = "axis N, Y = 3, X = 5\nmodel Samples() -> f32[N, Y, X]:\n    return uniform[N, Y, X]\n"
+    (tmp_path / "s.dl").write_text(text)
+    assert run(capsys, "compile", tmp_path / "s.dl", "-o", tmp_path / "s.dlm")[0] == 0
+    assert run(capsys, "predict", tmp_path / "s.dlm")[0] == 3
+    arguments = [tmp_path / "s.dlm", "--size", "N=5", "--seed", 1, "-o", tmp_path / "s.png"]
+    assert run(capsys, "predict", *arguments)[0] == 0
+    with image.open(tmp_path / "s.png") as sheet:
+        pixels = np.asarray(sheet)
+    assert pixels.shape == (2 * 3, 3 * 5)
+    drawn = dlc.load(tmp_path / "s.dlm")(N=5, seed=1)
+    np.testing.assert_array_equal(pixels[:3, 5:10], (drawn[1] * 255 + 0.5).astype(np.uint8))
+    assert (pixels[3:, 10:] == 0).all()
