@@ -110,7 +110,7 @@ def read_data(
 class _Reader:
     def __init__(self, program: Program, recipe: Recipe) -> None:
         self.recipe = recipe
-        self.beside = Path(program.source.path).resolve().parent
+        self.beside = Path(program.source.path).parent
         self.ports: list[Port] = [port for step in recipe.steps for port in step.inputs]
         first = next((p.type.axes[0].name for p in self.ports if p.type.dims), "")
         self.rows_axis = next(iter(recipe.batch), first)

@@ -249,7 +249,13 @@ def _axes(type: TensorType) -> str:
 
 def _misfit(port: Port, column: Column, reason: str) -> ShapeMismatch:
     shape = column.values.shape
-    return ShapeMismatch(port.name, str(port.type), column.file, shape, reason, port.span)
+    return ShapeMismatch(port.name, _shown(port.type), column.file, shape, reason, port.span)
+
+
+def _shown(type: TensorType) -> str:
+    """The type as the language writes it: `u8[N, C=1]`."""
+    dims = [a.name if n == Size.symbol(a.name) else f"{a.name}={n}" for a, n in type.dims]
+    return f"{type.dtype}[{', '.join(dims)}]" if dims else type.dtype
 
 
 def _checked(result: Column | Diagnostic) -> Column:

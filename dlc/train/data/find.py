@@ -28,8 +28,8 @@ def find(name: str, beside: Path, at: Span | None = None) -> Path:
             path = folder / spelling
             if path.exists():
                 return path
-    looked = [str(Path(name))] if Path(name).is_absolute() else [str(f / name) for f in folders]
-    raise fail(FileMissing(name, tuple(looked), _advice(name, beside), at))
+    looked = dict.fromkeys(str((folder / name).absolute()) for folder in folders)
+    raise fail(FileMissing(name, tuple(looked), _advice(name, beside.absolute()), at))
 
 
 def check_memory(path: Path, bytes: int) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from dlc.diagnostics import Span, fail
+from dlc.diagnostics import Diagnostic, DlcError, Span, fail
 from dlc.diagnostics.data import FileUnreadable, NotAnArray
 from dlc.semantics.program import DataSpec, Port
 from dlc.train.data.column import Array, Column
@@ -37,7 +37,7 @@ def read_source(spec: DataSpec, beside: Path, ports: Iterable[Port], rows: str) 
     `ports` are the steps' parameters and `rows` the batch axis: they say how images are laid out.
     Raises DlcError (E0701 to E0705, E0724 to E0734).
     """
-    paths = [find(file.name, beside, file.span) for file in spec.files]
+    paths = _paths(spec, beside)
     match spec.kind:
         case "npz":
             columns = _npz(spec, paths[0])
@@ -74,6 +74,20 @@ def read_arrays(data: Mapping[str, Any], name: str = "data") -> Columns:
         columns[key] = Column(key, array, name)
         hashes[key] = _hash(array)
     return Columns(name, columns, hashes)
+
+
+def _paths(spec: DataSpec, beside: Path) -> list[Path]:
+    """Where the files are. Raises DlcError (E0701) for all that are missing."""
+    paths: list[Path] = []
+    missing: list[Diagnostic] = []
+    for file in spec.files:
+        try:
+            paths.append(find(file.name, beside, file.span))
+        except DlcError as error:
+            missing += error.diagnostics
+    if missing:
+        raise DlcError(missing)
+    return paths
 
 
 def _text(key: str, array: Array) -> Array:
