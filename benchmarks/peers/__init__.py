@@ -1,0 +1,39 @@
+"""Who is compared: one module a peer, imported in that peer's own Python."""
+
+from __future__ import annotations
+
+import importlib
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+
+Array = np.ndarray[Any, Any]
+MODULES = {"dlc": "peers.ours", "torch": "peers.pytorch"}
+
+
+class Peer(Protocol):
+    """One model in one framework, its batch and labels in memory; `make` of a module gives it."""
+
+    version: str
+
+    def reset(self) -> None:
+        """Back to the initial weights and a fresh optimizer."""
+
+    def step(self) -> None:
+        """One whole training step on the batch; ends when it is done."""
+
+    def loss(self) -> float:
+        """The loss that the last step found."""
+
+    def infer(self, rows: int) -> Any:
+        """A function without arguments: inference of the batch's first rows."""
+
+
+def load(peer: str, model: str, folder: Path, threads: int) -> Peer:
+    """The peer with the problem in `folder`. Raises ImportError where it is not installed."""
+    module = importlib.import_module(MODULES[peer])
+    data = dict(np.load(folder / f"{model}.data.npz"))
+    weights = dict(np.load(folder / f"{model}.weights.npz"))
+    made: Peer = module.make(model, data, weights, threads)
+    return made
