@@ -103,7 +103,7 @@ class Model:
         """The inference graph, as elaborated."""
         return self._graph
 
-    def __call__(self, *arguments: object, out: object = None, **named: object) -> Array | Outputs:
+    def __call__(self, *arguments: object, out: object = None, **named: object) -> Any:
         """The model's result for arrays by position or name; a tuple with names of several.
 
         Besides its inputs it takes `seed` where it draws, its hypers, and by name the run-time
@@ -260,7 +260,7 @@ class Module:
             old.name, old.graphs, weights, old.sources, old.hypers, old.facts, old.native
         )
 
-    def __call__(self, *arguments: object, out: object = None, **named: object) -> Array | Outputs:
+    def __call__(self, *arguments: object, out: object = None, **named: object) -> Any:
         """Calls the one model; see `Model.__call__`."""
         return self.only()(*arguments, out=out, **named)
 
