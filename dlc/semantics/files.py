@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterator
-from functools import lru_cache
+from functools import cache, lru_cache
 from pathlib import Path
 
 from dlc.diagnostics import DlcError, Label, Source, Span
@@ -51,7 +51,7 @@ def standard_index() -> dict[str, Source]:
     return found
 
 
-@lru_cache(maxsize=None)
+@cache
 def standard_tree(name: str) -> tree.File:
     """The parsed text of one name of the standard library."""
     return parse(standard_index()[name])

@@ -88,7 +88,7 @@ def model_program(machine: Machine, model: Instance) -> ModelProgram | None:
     inputs = build.ordered_inputs()
     ports = tuple(Port(n, t, s) for n, (t, s) in types.items())
     made = tuple(Port(n, node.type, span) for n, (node, span) in outputs.items())
-    owned = [n.attrs["name"] for n in inputs if n.attrs["role"] in ("param", "state")]
+    owned = {n.attrs["name"] for n in inputs if n.attrs["role"] in ("param", "state")}
     params = tuple(p for p in machine.infos if p in owned)
     graph = Graph(inputs, {n: node for n, (node, _) in outputs.items()}, tuple(build.checks))
     return ModelProgram(model.path, graph, ports, made, params)

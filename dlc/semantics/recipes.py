@@ -161,6 +161,13 @@ class Reading:
         programs: list[StepProgram] = []
         steps: list[Step] = []
         seen: dict[str, Span] = {}
+
+        def made(node: tree.Step, name: str) -> None:
+            pair = self._step(node, name)
+            if pair is not None:
+                programs.append(pair[0])
+                steps.append(pair[1])
+
         for k, node in enumerate(self.decl.steps):
             name = node.name.text if node.name is not None else "step"
             place = node.name.span if node.name is not None else node.span
@@ -170,10 +177,7 @@ class Reading:
                 self.machine.report(case, self.frame)
                 name = f"{name}_{k}"
             seen[name] = place
-            made = self._step(node, name)
-            if made is not None:
-                programs.append(made[0])
-                steps.append(made[1])
+            self.guarded(lambda node=node, name=name: made(node, name))  # type: ignore[misc]
         return tuple(programs), steps
 
     def _step(self, node: tree.Step, name: str) -> tuple[StepProgram, Step] | None:
