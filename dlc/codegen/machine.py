@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import os
 import platform
+import sys
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Literal
 
 import llvmlite.binding as llvm
+
+from dlc.diagnostics import fail
+from dlc.diagnostics.machine import LevelUnknown, MachineUnsupported
 
 Level = Literal["x86-64-v2", "x86-64-v3", "x86-64-v4", "aarch64"]
 LEVEL_VARIABLE = "DLC_CPU_LEVEL"
@@ -41,6 +45,7 @@ _X86_V2 = "+sse,+sse2,+sse3,+ssse3,+sse4.1,+sse4.2,+popcnt,+cx16,+sahf"
 _X86_V3 = _X86_V2 + ",+avx,+avx2,+fma,+f16c,+bmi,+bmi2,+lzcnt,+movbe"
 _X86_V4 = _X86_V3 + ",+avx512f,+avx512bw,+avx512cd,+avx512dq,+avx512vl,-prefer-256-bit"
 _LINUX_X86 = "x86_64-unknown-linux-gnu"
+_FAMILIES = {"x86_64": "x86", "AMD64": "x86", "aarch64": "aarch64", "arm64": "aarch64"}
 LEVELS: dict[Level, Machine] = {
     "x86-64-v2": Machine("x86-64-v2", 4, 16, "x86-64-v2", _X86_V2, _LINUX_X86),
     "x86-64-v3": Machine("x86-64-v3", 8, 16, "x86-64-v3", _X86_V3, _LINUX_X86),
@@ -52,12 +57,17 @@ LEVELS: dict[Level, Machine] = {
 
 @lru_cache(maxsize=1)
 def host() -> Machine:
-    """This machine, or the level that `DLC_CPU_LEVEL` names. Raises ValueError for another name."""
+    """This machine, or the level that `DLC_CPU_LEVEL` names. Raises DlcError (E0950, E0951)."""
+    family = _FAMILIES.get(platform.machine())
+    if sys.platform != "linux" or family is None:
+        raise fail(MachineUnsupported(platform.system(), platform.machine()))
+    known = [level for level in LEVELS.values() if level.name.startswith(family)]
     forced = os.environ.get(LEVEL_VARIABLE)
     if forced:
-        if forced not in LEVELS:
-            raise ValueError(f"{LEVEL_VARIABLE}={forced}: not one of {', '.join(LEVELS)}")
-        return replace(LEVELS[forced], triple=llvm.get_process_triple())
+        for level in known:
+            if level.name == forced:
+                return replace(level, triple=llvm.get_process_triple())
+        raise fail(LevelUnknown(forced, tuple(level.name for level in known)))
     flags = llvm.get_host_cpu_features()
     level = LEVELS[_level(flags)]
     features = flags.flatten()
