@@ -20,6 +20,10 @@ class PipeClosed(BaseException):
     """Who read the results wants no more; no mistake, and nothing that click should see."""
 
 
+class OutputLost(BaseException):
+    """Results cannot be written to where stdout goes: a full disk."""
+
+
 @dataclass(slots=True)
 class Console:
     """Where one invocation writes, as its options say."""
@@ -37,6 +41,8 @@ class Console:
                 print(text, flush=True)
             except BrokenPipeError as error:
                 raise PipeClosed from error
+            except OSError as error:
+                raise OutputLost(error.strerror or str(error)) from error
 
     def note(self, text: str) -> None:
         """Progress or a remark, to stderr; nothing when quiet."""

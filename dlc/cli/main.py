@@ -13,9 +13,10 @@ from typing import Any
 import click
 
 import dlc
-from dlc.cli.console import Console, PipeClosed
+from dlc.cli.console import Console, OutputLost, PipeClosed
 from dlc.cli.options import common
 from dlc.diagnostics import DlcError
+from dlc.diagnostics.artifact import FileUnwritable
 
 OK, USAGE, INTERNAL, INTERRUPTED, PIPE, TERMINATED = 0, 2, 70, 130, 141, 143
 COMMANDS = {
@@ -102,6 +103,11 @@ def run(arguments: Sequence[str]) -> int:
     except (BrokenPipeError, PipeClosed):
         _close_stdout()
         return PIPE
+    except OutputLost as error:
+        _close_stdout()
+        console.json = False
+        console.diagnose([FileUnwritable("the results", str(error))])
+        return FileUnwritable.exit_code
     except KeyboardInterrupt:
         console.note("interrupted")
         return INTERRUPTED

@@ -115,6 +115,14 @@ def test_broken_pipe():
         assert process.stderr.read() == b""
 
 
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs /dev/full")
+def test_full_disk():
+    with open("/dev/full", "wb") as full:
+        done = subprocess.run([*DLC, "explain"], stdout=full, stderr=subprocess.PIPE, text=True)
+    assert done.returncode == 5
+    assert done.stderr.startswith("error[E0905]: cannot write the results: No space left")
+
+
 def test_terminated():
     code = "import os, signal; from dlc.cli import main; import dlc.cache"
     code += "; dlc.cache.info = lambda: os.kill(os.getpid(), signal.SIGTERM) or signal.pause()"
