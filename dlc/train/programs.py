@@ -114,11 +114,12 @@ class Programs:
         Draws (a VAE's) depend on the seed and the batch's number alone, so epochs are comparable.
         """
         kept = self._swap(arrays)
+        epoch = self._state.epoch + (1 if self._state.position else 0)
         total: dict[str, Array] = {}
         parts = batches(rows, batch)
         try:
             for number, part in enumerate(parts, 1):
-                clocks = {"seed": self._state.seed, "step": number, "epoch": self._state.epoch}
+                clocks = {"seed": self._state.seed, "step": number, "epoch": epoch}
                 for runner in self.evaluation:
                     feeds = data.batch(runner.step.name, part)
                     runner.metrics.add(total, runner.run(feeds, len(part), clocks))

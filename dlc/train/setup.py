@@ -82,7 +82,7 @@ def read_data(
 
     Raises DlcError (E07xx).
     """
-    reader = _Reader(program, recipe)
+    reader = Reader(program, recipe)
     rows_axis = next(iter(recipe.batch), reader.rows_axis)
     train = reader.read(data if data is not None else recipe.data, "data")
     if train is None:
@@ -107,7 +107,9 @@ def read_data(
     return Data(rows_axis, batch, train, rows, held, held_rows, tested)
 
 
-class _Reader:
+class Reader:
+    """Reads the data sources of a recipe."""
+
     def __init__(self, program: Program, recipe: Recipe) -> None:
         self.recipe = recipe
         self.beside = Path(program.source.path).parent
@@ -118,13 +120,22 @@ class _Reader:
     def read(
         self, given: Given | DataSpec | None, name: str, train: Dataset | None = None
     ) -> Dataset | None:
+        """A source bound to the steps; None if there is none and one is needed."""
         if given is None and (self.ports or train is not None):
             return None
+        return self.bound(given or {}, name, train.classes if train is not None else None)
+
+    def bound(
+        self,
+        given: Given | DataSpec,
+        name: str,
+        classes: Mapping[str, tuple[str, ...]] | None,
+    ) -> Dataset:
+        """A source, or arrays called `name`, bound to the steps. Raises DlcError (E07xx)."""
         if isinstance(given, DataSpec):
             source = read_source(given, self.beside, self.ports, self.rows_axis)
         else:
-            source = read_arrays(given or {}, name)
-        classes = train.classes if train is not None else None
+            source = read_arrays(given, name)
         return bind(source, self.recipe.steps, self.recipe.batch, classes=classes)
 
 

@@ -289,6 +289,11 @@ def test_images(tmp_path):
         assert list(batch["image"].reshape(3, -1)[:, 0]) == [10, 20, 30]
         assert list(batch["label"]) == [0, 1, 1]
         assert data.classes == {"label": ("cat", "dog")}
+    (tmp_path / "t" / "dog").mkdir(parents=True)
+    Image.new("L", (3, 2)).save(tmp_path / "t" / "dog" / "0.png")
+    test = read("images", tmp_path, "t", ports=(image, label))
+    again = bind(test, [step_of(image, label)], {"N": 2}, classes=data.classes)
+    assert list(again.batch("step", np.arange(1))["label"]) == [1]  # as in the training data
     Image.new("L", (4, 2)).save(tmp_path / "d" / "dog" / "9.png")
     refused("E0728", read, "images", tmp_path, "d", ports=(image, label))
     (tmp_path / "empty").mkdir()

@@ -13,6 +13,7 @@ from test_loop import Remember, StopAfter, refused
 from dlc.diagnostics import DlcError
 from dlc.runtime.build import build_executable
 from dlc.semantics import check_file
+from dlc.train.evaluation import evaluate
 from dlc.train.loop import Trainer
 from dlc.train.options import Options
 
@@ -135,6 +136,22 @@ def test_trains(make, tmp_path):
     manifest = json.loads((tmp_path / "run" / "manifest.json").read_text())
     assert manifest["classes"] == {"label": ["x", "y", "z"]}
     assert manifest["sources"].keys() == {"net.dl"}
+
+
+def test_evaluated_alone(make, tmp_path):
+    """The same bits as at the end of training, without the data that it learned from."""
+    run = make(NORMED, folder="run").run()
+    text = NORMED.replace('data = csv("flowers', 'data = csv("missing')
+    (tmp_path / "net.dl").write_text(text)
+    program = check_file(tmp_path / "net.dl")
+    how = {"compile_graph": interpreted, "weights": run.params, "seed": 0, "epochs": 2}
+    classes = {"label": ["x", "y", "z"]}
+    assert evaluate(program, "fit", "test", classes=classes, **how) == run.test
+    refused("E0701", evaluate, program, None, "validation", **how)
+    stream = STREAM.replace("epochs = 4", "epochs = 5")
+    (tmp_path / "net.dl").write_text(stream)
+    with pytest.raises(KeyError):
+        evaluate(check_file(tmp_path / "net.dl"), None, "test", **how)
 
 
 def test_resume_with_other_data_is_refused(make, tmp_path):
