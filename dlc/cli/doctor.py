@@ -60,12 +60,15 @@ def _machine() -> Iterator[Finding]:
 
 
 def _folders() -> Iterator[Finding]:
+    from platformdirs import user_cache_dir
+
     from dlc.cache import directory
 
     configured = os.environ.get("DLC_CACHE_DIR")
+    wanted = Path(configured or user_cache_dir("dlc")).absolute()
     place = directory()
-    temporary = configured is not None and place != Path(configured).absolute()
-    note = f" (cannot write into {configured}: kept for one process only)" if temporary else ""
-    yield "cache", f"{place}{note}", not temporary
+    kept = place == wanted
+    note = "" if kept else f", for one process only: cannot write into {wanted}"
+    yield "cache", f"{place}{note}", kept or not configured
     for folder in filter(None, os.environ.get("DLC_DATA", "").split(os.pathsep)):
         yield "data", folder, Path(folder).is_dir()
