@@ -3,10 +3,10 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any, TypeVar
 
 from dlc.diagnostics import Span
+from dlc.diagnostics.record import replaced
 from dlc.syntax import tree
 from dlc.syntax.layout import DEDENT, INDENT, NL
 from dlc.syntax.lexer import NAME, TRIPLE, Token
@@ -261,7 +261,7 @@ class Builder:
         span = _span(c)
         elements = c[1] or []
         if len(elements) == 2 and elements[1] is None and not isinstance(elements[0], tree.Sized):
-            grouped: tree.Expr = replace(elements[0], span=span)
+            grouped: tree.Expr = replaced(elements[0], span=span)
             return grouped
         return tree.Tuple(_expressions(elements), span=span)
 

@@ -11,7 +11,7 @@ from dlc.syntax import tree
 from dlc.syntax.explain import STATEMENTS, explain, header_word
 from dlc.syntax.layout import DEDENT, INDENT, NL, layout
 from dlc.syntax.lexer import NAME, NUMBER, Token, scan
-from dlc.syntax.tables import Grammar, grammar
+from dlc.syntax.tables import TERMINALS_BY_TEXT, TEXTS_BY_TERMINAL, Machine
 
 MAX_MISTAKES = 20
 MAX_OPERATIONS = 200
@@ -61,13 +61,12 @@ def _place(mistake: Diagnostic) -> int:
 
 
 class _Parse:
-    """One parse: feeds tokens to Lark's tables and starts anew after each line that fails."""
+    """One parse: feeds tokens to the tables and starts anew after each line that fails."""
 
     def __init__(self, source: Source, tokens: list[Token]) -> None:
         self.source = source
         self.tokens = tokens
-        self.grammar: Grammar = grammar()
-        self.machine = self.grammar.start()
+        self.machine = Machine()
         self.line = 0
         """The index of the first token of this logical line."""
         self.restart = self.machine.copy()
@@ -110,10 +109,10 @@ class _Parse:
         """Set the terminal of a token: a word is a keyword only where the grammar takes one."""
         token = self.tokens[index]
         if token.type == "OPERATOR":
-            token.type = self.grammar.terminals_by_text[token.text]
+            token.type = TERMINALS_BY_TEXT[token.text]
         if token.type != NAME:
             return
-        terminal = self.grammar.terminals_by_text.get(token.text)
+        terminal = TERMINALS_BY_TEXT.get(token.text)
         if terminal is None:
             return
         choices = self.machine.choices()
@@ -159,7 +158,7 @@ class _Parse:
             index - self.line,
             self.machine.accepts(),
             self.restart.accepts(),
-            self.grammar.texts_by_terminal,
+            TEXTS_BY_TERMINAL,
         )
 
     def recover_missing_block(self, index: int) -> int:
@@ -177,7 +176,7 @@ class _Parse:
 
     def is_stray(self, token: Token) -> bool:
         """Whether a line that starts with the token must belong to the block that is missing."""
-        terminal = self.grammar.terminals_by_text.get(token.text)
+        terminal = TERMINALS_BY_TEXT.get(token.text)
         return token.text in STATEMENTS and terminal not in self.machine.accepts()
 
     def start_of_line_before(self, index: int) -> int:

@@ -1,113 +1,108 @@
-"""The parse tables: made by Lark from `dl.lark`, kept in the cache, built once in a process."""
+"""An LALR parser over the tables of `dlc.syntax.lalr`, which Lark made of `grammar/dl.lark`."""
 
 from __future__ import annotations
 
-import hashlib
-import marshal
-import pkgutil
-import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import cache
-from pathlib import Path
 from typing import Any
 
-import lark
-from lark.grammar import Rule
-from lark.lexer import PatternStr, TerminalDef
-
-from dlc import cache as store
 from dlc.syntax.builder import Builder
+from dlc.syntax.lalr import END, RULES, START, STATES, WORDS
 from dlc.syntax.lexer import Token
+
+END_OF_TEXT = "$END"
+TEXTS_BY_TERMINAL: dict[str, str] = WORDS
+TERMINALS_BY_TEXT: dict[str, str] = {text: terminal for terminal, text in WORDS.items()}
+_METHODS = [getattr(Builder(), method, None) for _, _, method, _, _ in RULES]
 
 
 class Machine:
-    """A parse under way: Lark's interactive parser, fed with the tokens of `dlc.syntax.lexer`."""
+    """A parse under way, fed with the tokens of `dlc.syntax.lexer`."""
 
-    def __init__(self, parser: Any) -> None:
-        self._parser = parser
+    __slots__ = ("_states", "_values")
 
-    def choices(self) -> Mapping[str, object]:
+    def __init__(self) -> None:
+        self._states = [START]
+        self._values: list[Any] = []
+
+    def choices(self) -> Mapping[str, int]:
         """The terminals that may come next, and some that may not."""
-        choices: Mapping[str, object] = self._parser.choices()
-        return choices
+        return _actions(self._states[-1])
 
     def accepts(self) -> set[str]:
         """Exactly the terminals that may come next; slower than `choices`, which knows more."""
-        accepted: set[str] = self._parser.accepts()
-        return accepted
+        return {name for name in self.choices() if name.isupper() and self._takes(name)}
 
     def feed(self, token: Token) -> bool:
         """Take a token; False if it may not come here (the state is then spoiled)."""
-        if token.type not in self.choices():
-            return False
-        try:
-            self._parser.feed_token(token)
-        except lark.UnexpectedToken:
-            return False
-        return True
+        states, symbol = self._states, token.type
+        while (action := _actions(states[-1]).get(symbol)) is not None:
+            if action >= 0:
+                states.append(action)
+                self._values.append(token)
+                return True
+            self._reduce(-1 - action)
+        return False
 
     def finish(self) -> Any:
         """What the builder made of the whole text."""
-        return self._parser.feed_eof()
+        while self._states[-1] != END:
+            action = _actions(self._states[-1])[END_OF_TEXT]
+            assert action < 0
+            self._reduce(-1 - action)
+        return self._values[-1]
 
     def copy(self) -> Machine:
         """A parse that goes on from the same place."""
-        return Machine(self._parser.copy(deepcopy_values=False))
+        other = Machine()
+        other._states, other._values = self._states.copy(), self._values.copy()
+        return other
+
+    def _reduce(self, number: int) -> None:
+        origin, length, _, children, expand = RULES[number]
+        values, states = self._values, self._states
+        given: list[Any] = []
+        if length:
+            given = values[-length:]
+            del values[-length:], states[-length:]
+        kept = _kept(given, children)
+        method = _METHODS[number]
+        if expand and len(kept) == 1:
+            values.append(kept[0])
+        else:
+            values.append(kept if method is None else method(kept))
+        states.append(_actions(states[-1])[origin])
+
+    def _takes(self, symbol: str) -> bool:
+        """Whether a terminal may come next, all reductions before it tried."""
+        states = self._states.copy()
+        while (action := _actions(states[-1]).get(symbol)) is not None:
+            if action >= 0 or states[-1] == END:
+                return True
+            origin, length, *_ = RULES[-1 - action]
+            if length:
+                del states[-length:]
+            states.append(_actions(states[-1])[origin])
+            if symbol == END_OF_TEXT and states[-1] == END:
+                return True
+        return False
 
 
-@dataclass(frozen=True, slots=True)
-class Grammar:
-    """The parser and its words and operators."""
-
-    parser: lark.Lark
-    terminals_by_text: dict[str, str]
-    texts_by_terminal: dict[str, str]
-
-    def start(self) -> Machine:
-        """A parse at the start of a file."""
-        return Machine(self.parser.parse_interactive())
+def _kept(given: list[Any], children: tuple[Any, ...]) -> list[Any]:
+    """What the builder gets: values, the children of nameless rules, None for what is absent."""
+    kept: list[Any] = []
+    for place, inline, absent in children[:-1]:
+        if absent:
+            kept += [None] * absent
+        if inline:
+            kept += given[place]
+        else:
+            kept.append(given[place])
+    return kept + [None] * children[-1]
 
 
 @cache
-def grammar() -> Grammar:
-    """The grammar of the language."""
-    parser = _parser(grammar_text())
-    fixed = [t for t in parser.terminals if isinstance(t.pattern, PatternStr)]
-    return Grammar(
-        parser,
-        {terminal.pattern.value: terminal.name for terminal in fixed},
-        {terminal.name: terminal.pattern.value for terminal in fixed},
-    )
-
-
-def grammar_text() -> str:
-    """The text of `dl.lark`: beside `dlc` in a checkout, else of the package `dlc_grammar`."""
-    checkout = Path(__file__).parents[2] / "grammar" / "dl.lark"
-    if checkout.is_file():
-        return checkout.read_text("utf-8")
-    data = pkgutil.get_data("dlc_grammar", "dl.lark")
-    assert data is not None
-    return data.decode("utf-8")
-
-
-def _parser(text: str) -> lark.Lark:
-    key = hashlib.sha256(f"{text}\0{lark.__version__}\0{sys.version}".encode()).hexdigest()
-    tables = store.get("grammar", key)
-    if tables is None:
-        tables = _built(text)
-        store.put("grammar", key, tables)
-    data, memo = marshal.loads(tables)
-    load: Any = lark.Lark._load_from_dict
-    parser = load(data, memo, transformer=Builder())
-    assert isinstance(parser, lark.Lark)
-    return parser
-
-
-def _built(text: str) -> bytes:
-    """The tables as plain data (no pickle), as Lark's stand-alone parsers hold them."""
-    parser = lark.Lark(
-        text, parser="lalr", start="file", keep_all_tokens=True, maybe_placeholders=True
-    )
-    tables: tuple[dict[str, Any], dict[int, Any]] = parser.memo_serialize([TerminalDef, Rule])
-    return marshal.dumps(tables)
+def _actions(state: int) -> dict[str, int]:
+    """For each symbol the state that follows, or -1 less the rule to reduce."""
+    words = STATES[state].split(" ")
+    return dict(zip(words[::2], map(int, words[1::2]), strict=True))

@@ -7,20 +7,21 @@ group (`(a + b)`) leave no node of their own; `(a, b)`, `(a,)`, `()` and `(H=4, 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, fields
+from dataclasses import field
 from typing import Any, Literal, TypeAlias
 
 from dlc.diagnostics import Span
+from dlc.diagnostics.record import names_of, record
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class Node:
     """What all nodes share: the place in the source."""
 
-    span: Span = field(compare=False, repr=False)
+    span: Span = field(kw_only=True, compare=False, repr=False)
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Identifier(Node):
     """A name that is declared, bound or selected (not an expression): `LeNet` in `model LeNet`."""
 
@@ -30,14 +31,14 @@ class Identifier(Node):
 # Expressions ---------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Name(Node):
     """A name used as a value, an axis or a function: `x`, `inf`, `pi`, `training`, `step`."""
 
     text: str
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Number(Node):
     """A literal number: `3`, `1_000` (int), `1e-3`, `0.5` (float); `text` as it was written."""
 
@@ -45,7 +46,7 @@ class Number(Node):
     text: str
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class String(Node):
     """A literal string: `"same"`; `value` with escapes resolved, `text` as it was written."""
 
@@ -53,19 +54,19 @@ class String(Node):
     text: str
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Bool(Node):
     """`true` or `false`."""
 
     value: bool
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Rest(Node):
     """`..` as a value: the axes that the inputs' `..` took."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Sized(Node):
     """`H=4` as an element of a tuple, a target of `->`, or an axis of a draw (`normal[N=3]`)."""
 
@@ -73,21 +74,21 @@ class Sized(Node):
     size: Expr
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Tuple(Node):
     """A group in round brackets: `(C, Y, X)`, `(H=4, E)`, `(x,)`, `()`."""
 
     items: tuple[Expr, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class ListExpr(Node):
     """A list: `[a, b]`, `[]`."""
 
     items: tuple[Expr, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Arrow(Node):
     """`A -> B` in the brackets of a call: `C -> 32`, `(In, Tap) -> Out`, `H -> ()`, `F -> H=5`."""
 
@@ -95,7 +96,7 @@ class Arrow(Node):
     target: Expr
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Argument(Node):
     """An argument of a call; `name` is None for a positional one: `x`, `over=T`."""
 
@@ -103,7 +104,7 @@ class Argument(Node):
     value: Expr
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Call(Node):
     """`f(x, over=T)`, `Conv(C -> 32, kernel=3)`; an `Arrow` is the value of a positional one."""
 
@@ -111,7 +112,7 @@ class Call(Node):
     arguments: tuple[Argument, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Slice(Node):
     """`1:`, `:-1`, `::2` in square brackets."""
 
@@ -120,7 +121,7 @@ class Slice(Node):
     step: Expr | None
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Subscript(Node):
     """One entry in the square brackets of an `Index`: `T=0`, `T=1:`, `N` (no name), `..`."""
 
@@ -128,7 +129,7 @@ class Subscript(Node):
     value: Expr | Slice
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Index(Node):
     """`x[T=0]`, `x[K=label]`, `normal[N, Z]`, `items[1:]`."""
 
@@ -136,7 +137,7 @@ class Index(Node):
     subscripts: tuple[Subscript, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Attribute(Node):
     """`embed.table`."""
 
@@ -144,7 +145,7 @@ class Attribute(Node):
     name: Identifier
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Unary(Node):
     """`-x`, `not x`."""
 
@@ -156,7 +157,7 @@ BinaryOp: TypeAlias = Literal["+", "-", "*", "/", "//", "%", "**", "and", "or"]
 CompareOp: TypeAlias = Literal["==", "!=", "<", "<=", ">", ">="]
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Binary(Node):
     """`a + b`, `a ** b`, `a and b`; `place` is the operator's own place."""
 
@@ -166,7 +167,7 @@ class Binary(Node):
     place: Span = field(kw_only=True, compare=False, repr=False)
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Compare(Node):
     """`a <= b`; comparisons do not chain. `place` is the operator's own place."""
 
@@ -176,7 +177,7 @@ class Compare(Node):
     place: Span = field(kw_only=True, compare=False, repr=False)
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Pipe(Node):
     """`value |> function`; `place` is the place of `|>`."""
 
@@ -195,7 +196,7 @@ Expr: TypeAlias = (
 # Types and parameters ------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class TypeAxis(Node):
     """An axis or group in a type: `N`, `C=1`, `In = In / groups`."""
 
@@ -203,12 +204,12 @@ class TypeAxis(Node):
     size: Expr | None
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class RestAxes(Node):
     """`..` in a type: all axes that the type does not name."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class TypeExpr(Node):
     """`f32[N, C=1]`, `float[..]`; `axes` is None without brackets (`f32`, `axis`)."""
 
@@ -216,7 +217,7 @@ class TypeExpr(Node):
     axes: tuple[TypeAxis | RestAxes, ...] | None
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class NamedResult(Node):
     """One of several results: `mu: f32[N, Z]`."""
 
@@ -224,7 +225,7 @@ class NamedResult(Node):
     type: TypeExpr
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class TupleType(Node):
     """Several named results: `(mu: f32[N, Z], logvar: f32[N, Z])`."""
 
@@ -234,7 +235,7 @@ class TupleType(Node):
 ResultType: TypeAlias = TypeExpr | TupleType
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Parameter(Node):
     """A parameter: `D`, `x: float[..]`, `stride = 1`, `over: axis = T`."""
 
@@ -243,7 +244,7 @@ class Parameter(Node):
     default: Expr | None
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class AxisMap(Node):
     """`In -> Out` among parameters: two axes of the layer's own."""
 
@@ -257,7 +258,7 @@ Param: TypeAlias = Parameter | AxisMap
 # Statements ----------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class AxisEntry(Node):
     """`N`, `K = 10`, or `Tap for over = kernel`."""
 
@@ -266,14 +267,14 @@ class AxisEntry(Node):
     size: Expr | None
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class AxisDecl(Node):
     """`axis N, K = 10`; at the top of a file or in a body."""
 
     axes: tuple[AxisEntry, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class LayerInstance(Node):
     """`layer fc = Linear(F -> H)` in a body."""
 
@@ -281,7 +282,7 @@ class LayerInstance(Node):
     value: Expr
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Option(Node):
     """`decay=false` after a param's initial value."""
 
@@ -289,7 +290,7 @@ class Option(Node):
     value: Expr
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class ParamDecl(Node):
     """`param weight: float[In, Out] = init(In -> Out), decay=false`."""
 
@@ -299,7 +300,7 @@ class ParamDecl(Node):
     options: tuple[Option, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class StateDecl(Node):
     """`state center: float[C] = 0`; without a type in an optimizer: `state m = 0`."""
 
@@ -308,7 +309,7 @@ class StateDecl(Node):
     init: Expr
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Carry(Node):
     """`carry h: float[.., H] = 0` in a scan."""
 
@@ -317,7 +318,7 @@ class Carry(Node):
     init: Expr
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Emit(Node):
     """`emit out = h` in a scan."""
 
@@ -325,7 +326,7 @@ class Emit(Node):
     value: Expr
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Assign(Node):
     """`y = EXPR`, `mu, logvar = EXPR`."""
 
@@ -333,7 +334,7 @@ class Assign(Node):
     value: Expr
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Update(Node):
     """`average <- EXPR`: the next value of a state or a carry."""
 
@@ -341,14 +342,14 @@ class Update(Node):
     value: Expr
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Return(Node):
     """`return y`, `return mu, logvar`."""
 
     values: tuple[Expr, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class For(Node):
     """`for width, stride in LIST:`."""
 
@@ -357,7 +358,7 @@ class For(Node):
     body: Body
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Branch(Node):
     """`if CONDITION:` or `elif CONDITION:` with its body."""
 
@@ -365,7 +366,7 @@ class Branch(Node):
     body: Body
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class If(Node):
     """`if a: ... elif b: ... else: ...`; `orelse` is None without `else`."""
 
@@ -373,7 +374,7 @@ class If(Node):
     orelse: Body | None
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Scan(Node):
     """`scan t in over reversed=backward:`; `reversed` is None or, bare, `Bool(True)`."""
 
@@ -383,7 +384,7 @@ class Scan(Node):
     body: Body
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Path(Node):
     """A dotted path: `NET`, `NET.head.fc`."""
 
@@ -395,7 +396,7 @@ class Path(Node):
         return ".".join(name.text for name in self.names)
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Minimize(Node):
     """`minimize LOSS wrt NET, OTHER.head using adam(lr)`."""
 
@@ -404,7 +405,7 @@ class Minimize(Node):
     optimizer: Expr
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Metric(Node):
     """`metric accuracy = EXPR`."""
 
@@ -418,7 +419,7 @@ Stmt: TypeAlias = (
 )  # fmt: skip
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Body(Node):
     """An indented block: its docstring, if any, and its statements (empty under a docstring)."""
 
@@ -429,7 +430,7 @@ class Body(Node):
 # Items ---------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Import(Node):
     """`from models.lenet import LeNet, Other`."""
 
@@ -437,7 +438,7 @@ class Import(Node):
     names: tuple[Identifier, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class HyperDecl(Node):
     """`hyper lr: float = 1e-3 in log(1e-5, 1e-1)`."""
 
@@ -447,7 +448,7 @@ class HyperDecl(Node):
     space: Expr | None
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Constant(Node):
     """`WIDTHS = [8, 16]` at the top of a file."""
 
@@ -455,7 +456,7 @@ class Constant(Node):
     value: Expr
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Def(Node):
     """`def gelu(x: float[..]) -> float[..]:`."""
 
@@ -465,7 +466,7 @@ class Def(Node):
     body: Body
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Layer(Node):
     """`layer Linear(In -> Out)(x: float[.., In]) -> float[.., Out]:`."""
 
@@ -476,7 +477,7 @@ class Layer(Node):
     body: Body
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Model(Node):
     """`model LeNet(image: u8[N, Y, X]) -> f32[N, K]:`."""
 
@@ -486,7 +487,7 @@ class Model(Node):
     body: Body
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Optimizer(Node):
     """`optimizer sgd(lr: float)(p, g):`."""
 
@@ -496,7 +497,7 @@ class Optimizer(Node):
     body: Body
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Setting(Node):
     """`epochs = 5` in a train block."""
 
@@ -504,7 +505,7 @@ class Setting(Node):
     value: Expr
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class BatchEntry(Node):
     """`N = 64` of a `batch` line."""
 
@@ -512,14 +513,14 @@ class BatchEntry(Node):
     size: Expr
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class BatchSetting(Node):
     """`batch N = 32, T = 128` in a train block."""
 
     entries: tuple[BatchEntry, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Step(Node):
     """`step critic(image: u8[N, Y, X]) every 2:`; `name` is None for `step(...)`."""
 
@@ -532,7 +533,7 @@ class Step(Node):
 TrainItem: TypeAlias = Setting | BatchSetting | Step
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Train(Node):
     """`train fit:` with its settings and steps in the order they were written."""
 
@@ -561,7 +562,7 @@ Item: TypeAlias = (
 )  # fmt: skip
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class File(Node):
     """A whole file: its docstring, if any, and its items."""
 
@@ -595,7 +596,7 @@ def children(node: Node) -> list[Node]:
 def _values_of(kind: type[Node]) -> Callable[[Node], tuple[Any, ...]]:
     reader = _READERS.get(kind)
     if reader is None:
-        names = [entry.name for entry in fields(kind) if entry.name not in ("span", "place")]
+        names = [name for name in names_of(kind) if name not in ("span", "place")]
         members = [kind.__dict__[name].__get__ for name in names]
         reader = _READERS[kind] = lambda node: tuple(member(node) for member in members)
     return reader

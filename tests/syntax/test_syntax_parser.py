@@ -11,7 +11,8 @@ from dlc.diagnostics import DlcError, Source, render
 from dlc.syntax import parse, tree
 from dlc.syntax.lexer import FOREIGN, OPERATORS
 from dlc.syntax.parser import ALWAYS_WORDS, RESERVED
-from dlc.syntax.tables import grammar, grammar_text
+from dlc.syntax.tables import TERMINALS_BY_TEXT
+from grammar.tables import HERE
 
 
 def file(text: str) -> tree.File:
@@ -244,7 +245,7 @@ class _Layout(Indenter):
 
 @pytest.fixture(scope="module")
 def plain_lark():
-    return Lark(grammar_text(), parser="lalr", start="file", postlex=_Layout())
+    return Lark((HERE / "dl.lark").read_text(), parser="lalr", start="file", postlex=_Layout())
 
 
 @pytest.mark.parametrize("name", [name for name in PROGRAMS if name != "corners"])
@@ -253,7 +254,7 @@ def test_the_grammar_stands_alone(plain_lark, name):
 
 
 def test_lexer_and_grammar_agree_on_words_and_operators():
-    texts = set(grammar().terminals_by_text)
+    texts = set(TERMINALS_BY_TEXT)
     assert {text for text in texts if not text.isidentifier()} == set(OPERATORS)
     assert not texts & set(FOREIGN)
     assert texts >= ALWAYS_WORDS | RESERVED

@@ -1,33 +1,15 @@
-"""The parse tables come from the cache, and from the grammar where the cache cannot serve."""
+"""The parse tables in the package are those that Lark makes of the grammar."""
 
-import pytest
-
-from dlc import cache
-from dlc.diagnostics import Source
-from dlc.syntax import parse, tables
+from dlc.syntax import lalr
+from grammar import tables
 
 
-@pytest.fixture(autouse=True)
-def fresh(tmp_path, monkeypatch):
-    monkeypatch.setenv("DLC_CACHE_DIR", str(tmp_path))
-    tables.grammar.cache_clear()
-    yield tmp_path
-    tables.grammar.cache_clear()
+def test_tables_are_those_of_the_grammar():
+    written = tables.TARGET.read_text("utf-8")
+    assert written == tables.text(), "run `python -m grammar.tables`"
 
 
-def test_cached_tables_parse_alike(fresh, monkeypatch):
-    text = Source("a.dl", "def f(x):\n    return x |> g(A -> B, n=1)\n")
-    first = parse(text)
-    assert cache.info().entries == 1
-    tables.grammar.cache_clear()
-    monkeypatch.setattr(tables, "_built", None)
-    assert parse(text) == first
-
-
-def test_damaged_tables_are_built_again(fresh):
-    text = Source("a.dl", "axis N\n")
-    first = parse(text)
-    for path in fresh.glob("*/*"):
-        path.write_bytes(path.read_bytes()[:-1] + b"?")
-    tables.grammar.cache_clear()
-    assert parse(text) == first
+def test_every_state_leads_somewhere():
+    for row in lalr.STATES:
+        targets = [int(word) for word in row.split(" ")[1::2]]
+        assert all(-len(lalr.RULES) <= t < len(lalr.STATES) for t in targets)
