@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 import click
 
@@ -97,22 +96,22 @@ def _emit_tree(console: Console, file: str) -> None:
     console.result("tree", text, name=file, text=text)
 
 
-def _tree(value: Any, label: str, depth: int) -> Iterator[str]:
+def _tree(value: object, label: str, depth: int) -> Iterator[str]:
     """A line for each node of the syntax tree, what belongs to it below it."""
+    from dlc.diagnostics.record import names_of
+    from dlc.syntax.tree import Node
+
     indent = "  " * depth
-    if isinstance(value, tuple | list):
+    if isinstance(value, tuple):
         for item in value:
             yield from _tree(item, label, depth)
-        return
-    if not dataclasses.is_dataclass(value) or isinstance(value, type):
-        if value is not None:
-            yield f"{indent}{label}{value!r}"
-        return
-    yield f"{indent}{label}{type(value).__name__}"
-    for field in dataclasses.fields(value):
-        if field.name != "span":
-            inner = value.__getattribute__(field.name)
-            yield from _tree(inner, f"{field.name}: ", depth + 1)
+    elif isinstance(value, Node):
+        yield f"{indent}{label}{type(value).__name__}"
+        for name in names_of(type(value)):
+            if name != "span":
+                yield from _tree(value.__getattribute__(name), f"{name}: ", depth + 1)
+    elif value is not None:
+        yield f"{indent}{label}{value!r}"
 
 
 def _graph_text(graph: Graph) -> str:
