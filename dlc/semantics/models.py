@@ -6,8 +6,9 @@ from dlc.diagnostics import Span
 from dlc.diagnostics.training import StepParameter
 from dlc.graph import DTYPES, Graph, Node, Size, TensorType
 from dlc.semantics.axes import read_type
-from dlc.semantics.entry import declared_axis_size, enter
+from dlc.semantics.entry import enter
 from dlc.semantics.files import file_frame
+from dlc.semantics.inputs import declared_axis_size
 from dlc.semantics.machine import Machine
 from dlc.semantics.program import ModelProgram, Port
 from dlc.semantics.scope import Build, Frame, Mistake, Silent

@@ -17,8 +17,8 @@ from dlc.diagnostics.names import DeclaredTwice
 from dlc.diagnostics.types import NoGradient, WrongKind
 from dlc.graph import FLOATS, Axis, Node, Size, TensorType, order
 from dlc.semantics.axes import dtype_of, read_type
+from dlc.semantics.conversions import converted
 from dlc.semantics.elementwise import to_node
-from dlc.semantics.entry import converted
 from dlc.semantics.machine import Machine
 from dlc.semantics.program import ParamInfo
 from dlc.semantics.scope import Build, Frame, Mistake
