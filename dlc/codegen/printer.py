@@ -13,6 +13,7 @@ from dlc.codegen.sums import Sums
 from dlc.codegen.text import Coords
 from dlc.diagnostics import Span
 from dlc.graph import Node, Size, product
+from dlc.schedule.collapse import is_flat
 from dlc.schedule.index import Iter
 from dlc.schedule.kernel import Accumulate, Buffer, Expr, Kernel, Nest, Store
 
@@ -32,7 +33,7 @@ class Printed:
 
 def print_kernel(kernel: Kernel, lanes: int) -> Printed:
     """The text of a kernel for vectors of `lanes` elements."""
-    printer = Printer(kernel, lanes)
+    printer = Printer(kernel, lanes, flat=is_flat(kernel) and kernel.lane is not None)
     if kernel.template == "sort":
         printer.sort()
     else:
@@ -67,8 +68,21 @@ class Printer(Sums):
         self.line("for unit in range(lo, hi):")
         self.depth += 1
         self.decode()
-        self.remainders([i for i in self.kernel.units if self.ragged(i)])
+        if self.flat:
+            self.whole_vectors(self.kernel.units[0])
+        else:
+            self.remainders([i for i in self.kernel.units if self.ragged(i)])
         self.depth -= 1
+
+    def whole_vectors(self, iter: Iter) -> None:
+        """The body without masks, and with them where the one axis ends."""
+        step = self.kernel.step(iter, self.lanes)
+        self.line(f"if {self.name(iter)} + {step} <= {self.size(iter.size)}:")
+        self.full = True
+        self.scoped(self.body)
+        self.full = False
+        self.line("else:")
+        self.scoped(self.body)
 
     def decode(self) -> None:
         """From the number of a unit to the first index of each of its loops."""
@@ -77,7 +91,7 @@ class Printer(Sums):
             name, step = self.name(iter), self.kernel.step(iter, self.lanes)
             blocks = self.blocks(iter)
             last = iter is self.kernel.units[0]
-            if blocks == Size.of(1):
+            if blocks == Size.of(1) and not self.flat:
                 self.line(f"{name} = 0")
                 continue
             block = rest if last else f"({rest} % {self.size(blocks)})"

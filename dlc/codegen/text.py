@@ -28,6 +28,10 @@ class KernelText:
     names: dict[Iter, str] = field(default_factory=dict)
     tile: dict[Iter, int] = field(default_factory=dict)
     count: int = 0
+    flat: bool = False
+    """The size of the one loop is an argument: the text serves every size."""
+    full: bool = False
+    """Inside a branch where all lanes are inside their axis."""
 
     def line(self, text: str) -> None:
         """Append a line at the current depth."""
@@ -68,7 +72,9 @@ class KernelText:
     def size(self, size: Size) -> str:
         """A size as a literal or an argument."""
         value = size.constant
-        return self.argument(size) if value is None else str(value)
+        if value is None or (self.flat and size == self.kernel.outer[0].size):
+            return self.argument(size)
+        return str(value)
 
     def coords(self, deps: Iterable[Iter]) -> Iterator[Coords]:
         """All places in the tile, over those of `deps` that it holds."""

@@ -126,8 +126,10 @@ class Values(KernelText):
     def tail(self, coords: Coords) -> str | None:
         """The mask of lanes inside the lane axis; None where all always are."""
         lane = self.kernel.lane
+        if self.full:
+            return None
         known = None if lane is None else lane.size.constant
-        if lane is None or (known is not None and known % self.lanes == 0):
+        if lane is None or (known is not None and known % self.lanes == 0 and not self.flat):
             return None
         key = ("tail", coords.get(lane, 0))
         for scope in reversed(self.scopes):

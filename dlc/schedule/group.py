@@ -15,7 +15,7 @@ from dlc.schedule.reduction import reduces
 ROWS = 16
 """A kernel keeps at least so many units of work when a member joins."""
 MEMBERS = 12
-EPILOGUE = 60
+EPILOGUE = 20
 """Vector operations an element after a contraction; more are a kernel of their own."""
 BODY = 400
 """Vector operations an element in one kernel."""
@@ -101,6 +101,8 @@ def _join(state: Grouping, kernel: Kernel, node: Node) -> bool:
     free = set(facts.free(node).values())
     outer = [i for i in kernel.outer if i in free]
     if kernel.contraction:
+        if any(v is node and k.startswith("update:") for k, v in facts.graph.outputs.items()):
+            return False
         if reduces(node) or set(outer) != free or len(outer) != len(kernel.outer):
             return False
     elif outer != kernel.outer and volume([i.size for i in outer]) < min(ROWS, _rows(kernel.outer)):

@@ -38,11 +38,15 @@ class Layout:
     votes: dict[Axis, float] = field(default_factory=dict)
     halos: dict[Node, dict[Axis, tuple[Size, Size]]] = field(default_factory=dict)
     lane: dict[Node, Iter] = field(default_factory=dict)
+    follow: dict[Node, tuple[Axis, ...]] = field(default_factory=dict)
+    """The order of a node that an output of the same shape reads: the output's."""
 
     def order(self, node: Node) -> tuple[Axis, ...]:
         """The axes of a stored node, outermost first."""
         if node.op in ("input", "table") or node in self.facts.outputs:
             return node.type.axes
+        if node in self.follow and "last" not in node.attrs:
+            return self.follow[node]
         wide = [a for a, n in node.type.dims if n != Size.of(1)]
         if "last" in node.attrs:
             last = node.attrs["last"]
@@ -58,7 +62,7 @@ class Layout:
         name = self.facts.loop(node, axis, size).axis
         known = size.constant is not None
         windowed = name in self.facts.windowed
-        return (not windowed, known, self.votes.get(name, 0.0), wide.index(axis))
+        return (known, not windowed, self.votes.get(name, 0.0), wide.index(axis))
 
 
 def find_layout(facts: Facts, lanes: int) -> Layout:
@@ -74,6 +78,8 @@ def find_layout(facts: Facts, lanes: int) -> Layout:
     for node in facts.real:
         for reading in facts.readings[node]:
             _add_halo(layout, reading)
+        if node in facts.outputs and len(node.type.dims) > 1:
+            _follow(layout, node)
     return layout
 
 
@@ -175,6 +181,19 @@ def _insert_copies(facts: Facts, wanted: dict[tuple[Node, Node], Copy]) -> Graph
         return new
 
     return rewrite(facts.graph, rule)
+
+
+def _follow(layout: Layout, node: Node) -> None:
+    """Known shapes only: a run-time axis stays outermost."""
+    facts, own = layout.facts, layout.facts.env(node)
+    if any(n.constant is None for n in node.type.sizes):
+        return
+    for reading in facts.readings[node]:
+        places = {index: axis for axis, index in reading.env.items()}
+        if len(places) != len(reading.env) or set(places) != set(own.values()):
+            continue
+        if len(reading.env) == len(own):
+            layout.follow[reading.source] = tuple(places[own[a]] for a in node.type.axes)
 
 
 def _vote(layout: Layout, node: Node) -> None:

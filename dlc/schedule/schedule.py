@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from dlc.graph import Graph, Node
+from dlc.schedule.collapse import collapse
 from dlc.schedule.facts import Facts, find_facts
 from dlc.schedule.group import group
 from dlc.schedule.kernel import Buffer, Kernel
@@ -49,6 +50,7 @@ def schedule(graph: Graph, target: Target) -> Schedule:
 
     kernels = group(facts, layout, buffer_of)
     for kernel in kernels:
+        collapse(kernel)
         tile(kernel, target, layout.lane.get(kernel.members[0]))
     for node in [*graph.inputs, *graph.outputs.values()]:
         buffer_of(node)
