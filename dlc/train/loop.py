@@ -96,6 +96,10 @@ class Trainer:
 
     # ------------------------------------------------------------ what the user sees
 
+    def __repr__(self) -> str:
+        done = f"epoch {self.state.epoch}/{self.epochs} done"
+        return f"Trainer({self.recipe.name} of {self.program.source.path}, {done})"
+
     @property
     def history(self) -> tuple[EpochRecord, ...]:
         """The epochs so far."""
@@ -342,6 +346,10 @@ class Trainer:
         folder = self.options.resume
         self.run_folder = reopen(folder)
         check_unchanged(self.run_folder.manifest, self.manifest, folder, self._warn)
+        settings = self.run_folder.manifest["settings"]
+        if settings["epochs"] != self.epochs:
+            new = {**settings, "epochs": self.epochs}
+            self.run_folder.write_manifest({**self.run_folder.manifest, "settings": new})
         found = checkpoint.newest(self.run_folder.checkpoints, self._warn)
         state = found or initial_state(self.program, self.recipe, self.seed)
         self.run_folder.truncate_metrics(state.metrics_bytes)

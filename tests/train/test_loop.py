@@ -163,7 +163,9 @@ def test_stop():
 def test_resume_with_more_epochs(tmp_path):
     trainer(tmp_path / "whole", epochs=5).run()
     trainer(tmp_path / "part", epochs=5, options={"epochs": 2}).run()
-    run = trainer(epochs=5, options={"resume": tmp_path / "part", "epochs": 5}).run()
+    again = trainer(epochs=5, options={"resume": tmp_path / "part", "epochs": 5})
+    again.close()
+    run = trainer(epochs=5, options={"resume": tmp_path / "part"}).run()
     assert len(run.history) == 5
     assert contents(tmp_path / "part") == contents(tmp_path / "whole")
 
