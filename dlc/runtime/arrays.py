@@ -32,13 +32,9 @@ def read_array(port: Port, value: object) -> Array:
     numbers where no value changes. Sizes are not looked at. Raises DlcError (E0795, E0710 to
     E0718).
     """
-    try:
-        if isinstance(value, _HasDLPack) and not isinstance(value, _HasArray):
-            array = np.from_dlpack(value)
-        else:
-            array = np.asarray(value)
-    except Exception as error:  # an object of another library may raise anything
-        raise fail(ArrayUnreadable(port.name, _kind(value), str(error))) from error
+    array = value if isinstance(value, np.ndarray) else _foreign(port.name, value)
+    if array.dtype == NUMPY_DTYPES[port.type.dtype] and port.type.dtype != "bf16":
+        return array if array.flags.c_contiguous else np.ascontiguousarray(array)
     if array.dtype.kind not in "biufV" or array.dtype.names is not None:
         reason = f"its elements are {array.dtype}"
         raise fail(ArrayUnreadable(port.name, _kind(value), reason))
@@ -46,6 +42,15 @@ def read_array(port: Port, value: object) -> Array:
         array = _exact(array, np.dtype(NUMPY_DTYPES[port.type.dtype]))
     array = convert(port.name, port.type, array)
     return array if array.flags.c_contiguous else np.ascontiguousarray(array)
+
+
+def _foreign(name: str, value: object) -> Array:
+    try:
+        if isinstance(value, _HasDLPack) and not isinstance(value, _HasArray):
+            return np.from_dlpack(value)
+        return np.asarray(value)
+    except Exception as error:  # an object of another library may raise anything
+        raise fail(ArrayUnreadable(name, _kind(value), str(error))) from error
 
 
 def with_unit_axes(array: Array, type: TensorType) -> Array:

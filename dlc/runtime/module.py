@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -59,6 +60,17 @@ class Outputs(tuple[Array, ...]):
         return (Outputs, (self.named(),))
 
 
+@dataclass(frozen=True, slots=True)
+class _Entry:
+    """A program, and what its call takes."""
+
+    program: Executable
+    asked: Mapping[str, Port]
+    defaults: Mapping[str, Array]
+    """Of hypers and clocks."""
+    symbols: tuple[str, ...]
+
+
 class Model:
     """One entry point of a program. Calls from several threads at once are independent."""
 
@@ -77,7 +89,7 @@ class Model:
         self._hypers = dict(hypers)
         self._build = build
         self._stored = stored
-        self._programs: dict[tuple[str, str], Executable] = {}
+        self._entries: dict[tuple[str, str], _Entry] = {}
         self._lock = threading.Lock()
         inputs, self._outputs = ports(graph)
         self._inputs = tuple(p for p in inputs if p.role == "data")
@@ -143,7 +155,7 @@ class Model:
 
     def prepare(self) -> Executable:
         """The program of a call, built if it is not yet."""
-        return self._program(("", ""), lambda: self._graph)
+        return self._prepared(("", ""), lambda: self._graph).program
 
     def _run(
         self,
@@ -153,37 +165,56 @@ class Model:
         named: Mapping[str, object],
         out: object,
     ) -> dict[str, Array]:
-        program = self._program(key, make)
-        feeds, sizes = self._feeds(program, arguments, dict(named))
-        return program.run(feeds, sizes, None if out is None else self._outs(out, sizes))
+        entry = self._prepared(key, make)
+        feeds, sizes = self._feeds(entry, arguments, named)
+        outs = None if out is None else self._outs(out, self._sizes(entry, feeds, sizes))
+        return entry.program.run(feeds, sizes, outs)
 
-    def _program(self, key: tuple[str, str], make: Callable[[], Graph]) -> Executable:
+    def _prepared(self, key: tuple[str, str], make: Callable[[], Graph]) -> _Entry:
         with self._lock:
-            if key not in self._programs:
+            if key not in self._entries:
                 stored = self._stored(self.name) if key == ("", "") else None
                 program = stored or self._build(make())
                 program.bind(self._params.arrays)
-                self._programs[key] = program
-            return self._programs[key]
+                self._entries[key] = self._entry(program)
+            return self._entries[key]
+
+    def _entry(self, program: Executable) -> _Entry:
+        asked = {port.name: port for port in program.inputs if port.role in ASKED}
+        defaults = {
+            name: read_array(port, self._hypers.get(name, 0))
+            for name, port in asked.items()
+            if port.role != "data"
+        }
+        return _Entry(program, asked, defaults, all_symbols(self._graph))
 
     def _feeds(
-        self, program: Executable, arguments: Sequence[object], named: dict[str, object]
+        self, entry: _Entry, arguments: Sequence[object], named: Mapping[str, object]
     ) -> tuple[dict[str, Array], dict[str, int]]:
+        """The arrays to run on, and the sizes given by name; the program compares their sizes."""
         given = self._by_name(arguments, named)
-        asked = {p.name: p for p in program.inputs if p.role in ASKED}
-        for port in asked.values():
-            if port.role != "data":
-                given.setdefault(port.name, self._hypers.get(port.name, 0))
-        symbols = all_symbols(self._graph)
-        sizes = {name: _whole(name, given.pop(name)) for name in symbols if name in given}
-        for name in given.keys() - asked.keys():
-            raise fail(ArgumentUnknown(self.name, name, (*asked, *symbols)))
-        arrays = {name: read_array(asked[name], value) for name, value in given.items()}
-        types = {name: port.type for name, port in asked.items()}
-        bound = bind_feeds(types, symbols, (), arrays, sizes)
-        return bound.arrays, bound.sizes
+        feeds = dict(entry.defaults)
+        sizes: dict[str, int] = {}
+        for name, value in given.items():
+            if name in entry.asked:
+                feeds[name] = read_array(entry.asked[name], value)
+            elif name in entry.symbols:
+                sizes[name] = _whole(name, value)
+            else:
+                known = (*entry.asked, *entry.symbols)
+                raise fail(ArgumentUnknown(self.name, name, known))
+        return feeds, sizes
 
-    def _by_name(self, arguments: Sequence[object], named: dict[str, object]) -> dict[str, object]:
+    @staticmethod
+    def _sizes(entry: _Entry, feeds: Mapping[str, Array], sizes: dict[str, int]) -> dict[str, int]:
+        types = {name: port.type for name, port in entry.asked.items()}
+        return bind_feeds(types, entry.symbols, (), feeds, sizes).sizes
+
+    def _by_name(
+        self, arguments: Sequence[object], named: Mapping[str, object]
+    ) -> Mapping[str, object]:
+        if not arguments:
+            return named
         names = [port.name for port in self._inputs]
         if len(arguments) > len(names):
             extra = f"number {len(arguments)}"
@@ -191,7 +222,7 @@ class Model:
         positional = dict(zip(names, arguments, strict=False))
         for name in positional.keys() & named.keys():
             raise fail(ArgumentUnknown(self.name, f"{name} twice", tuple(names)))
-        return positional | named
+        return {**positional, **named}
 
     def _outs(self, out: object, sizes: Mapping[str, int]) -> dict[str, Array]:
         names = [port.name for port in self._outputs]
