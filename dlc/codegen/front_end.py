@@ -10,6 +10,7 @@ from numba.core.codegen import CPUCodeLibrary
 from numba.core.compiler import CompilerBase, Flags, compile_extra
 from numba.core.compiler_machinery import PassManager
 from numba.core.cpu import CPUContext
+from numba.core.errors import TypingError
 from numba.core.typed_passes import (
     IRLegalization,
     NativeLowering,
@@ -31,9 +32,14 @@ from dlc.codegen.vector.namespace import namespace
 ENTRY = "kernel"
 """The function that a text defines, and the symbol of its object."""
 _PASSES: tuple[Any, ...] = (
+    TranslateByteCode, FixupArgs, IRProcessing, NopythonTypeInference, IRLegalization,
+    NativeLowering, NoPythonBackend,
+)  # fmt: skip
+_SPLITTING: tuple[Any, ...] = (
     TranslateByteCode, FixupArgs, IRProcessing, ReconstructSSA, NopythonTypeInference,
     PreLowerStripPhis, IRLegalization, NativeLowering, NoPythonBackend,
 )  # fmt: skip
+"""As above, with a name for each assignment: for text that gives one name values of two types."""
 _SIGNATURE = (types.intp, types.intp, types.intp)
 _compile: Any = compile_extra
 
@@ -45,12 +51,20 @@ def llvm_text(text: str, machine: Machine) -> tuple[str, str]:
     """
     names = namespace(machine)
     exec(compile(text, "<kernel>", "exec"), names)
+    try:
+        return _lowered(names[ENTRY], _Pipeline)
+    except TypingError:
+        return _lowered(names[ENTRY], _SplittingPipeline)
+
+
+def _lowered(function: Any, pipeline: type[CompilerBase]) -> tuple[str, str]:
     typing_context, target_context = _contexts()
     make: Any = _Library
     library = make(target_context.codegen(), ENTRY)
+    flags = _flags(splits=pipeline is _SplittingPipeline)
     result = _compile(
-        typing_context, target_context, names[ENTRY], _SIGNATURE, types.void, _flags(), {},
-        library, pipeline_class=_Pipeline,
+        typing_context, target_context, function, _SIGNATURE, types.void, flags, {}, library,
+        pipeline_class=pipeline,
     )  # fmt: skip
     return library.text(), result.fndesc.llvm_func_name
 
@@ -73,15 +87,21 @@ class _Library(CPUCodeLibrary):
 
 
 class _Pipeline(CompilerBase):
-    """What kernel text needs of Numba: a third of the time goes into the other passes."""
+    """What kernel text needs of Numba: half of the time goes into the other passes."""
+
+    passes = _PASSES
 
     def define_pipelines(self) -> list[Any]:
         make: Any = PassManager
         manager = make(ENTRY)
-        for one in _PASSES:
+        for one in self.passes:
             manager.add_pass(one, one.__name__)
         manager.finalize()
         return [manager]
+
+
+class _SplittingPipeline(_Pipeline):
+    passes = _SPLITTING
 
 
 class _RememberingContext(Context):
@@ -109,10 +129,11 @@ def _contexts() -> tuple[Any, Any]:
     return typing_context, target_context
 
 
-@lru_cache(maxsize=1)
-def _flags() -> Any:
+@lru_cache(maxsize=2)
+def _flags(*, splits: bool) -> Any:
     make: Any = Flags
     flags = make()
+    flags.enable_ssa = splits
     flags.no_compile = True
     flags.no_cpython_wrapper = True
     flags.no_cfunc_wrapper = True
