@@ -136,13 +136,13 @@ def tensor(machine: Machine, value: Tensor, node: tree.Index, frame: Frame) -> V
     for axis, subscript, at in steps:
         expr = subscript.value
         if isinstance(expr, tree.Slice):
-            value = _slice(machine, value, axis, expr, frame)
+            value = _slice(machine, value, axis, expr, frame, node.span)
             continue
         at = numeric(frame, at, expr.span)
         if isinstance(at, Tensor):
             moving[axis] = _index_node(frame, value, axis, at, expr.span)
         else:
-            value = _fixed(frame, value, axis, at, expr)
+            value = _fixed(frame, value, axis, at, expr, node.span)
     return _gather(frame, value, moving, node.span) if moving else value
 
 
@@ -182,7 +182,9 @@ def _from_end(expr: tree.Expr) -> bool:
     return isinstance(expr, tree.Unary)
 
 
-def _fixed(frame: Frame, value: Tensor, axis: Axis, at: Value, expr: tree.Expr) -> Tensor:
+def _fixed(
+    frame: Frame, value: Tensor, axis: Axis, at: Value, expr: tree.Expr, span: Span
+) -> Tensor:
     size = value.type.size(axis)
     if isinstance(at, (bool, str)) or not isinstance(at, (int, float, Size)):
         raise Mistake(IndexDtype(place=expr.span, got=describe(at)))
@@ -194,13 +196,13 @@ def _fixed(frame: Frame, value: Tensor, axis: Axis, at: Value, expr: tree.Expr) 
     inside = at_least(frame, start, Size(), expr.span, message)
     if not inside or not at_least(frame, size, start + 1, expr.span, message):
         raise Mistake(OutsideAxis(place=expr.span, index=str(at), axis=axis.name, size=str(size)))
-    one = frame.node(
-        "slice", (value.node,), expr.span, axis=axis, start=start, step=1, size=Size.of(1)
-    )
-    return frame.tensor("split", (one,), expr.span, axis=axis, parts=())
+    one = frame.node("slice", (value.node,), span, axis=axis, start=start, step=1, size=Size.of(1))
+    return frame.tensor("split", (one,), span, axis=axis, parts=())
 
 
-def _slice(machine: Machine, value: Tensor, axis: Axis, expr: tree.Slice, frame: Frame) -> Tensor:
+def _slice(
+    machine: Machine, value: Tensor, axis: Axis, expr: tree.Slice, frame: Frame, span: Span
+) -> Tensor:
     size = value.type.size(axis)
     step = 1
     if expr.step is not None:
@@ -224,7 +226,7 @@ def _slice(machine: Machine, value: Tensor, axis: Axis, expr: tree.Slice, frame:
     if step == 1 and start == Size() and stop == size:
         return value
     attrs = {"axis": axis, "start": start, "step": step, "size": count}
-    return frame.tensor("slice", (value.node,), expr.span, **attrs)
+    return frame.tensor("slice", (value.node,), span, **attrs)
 
 
 def _edge(

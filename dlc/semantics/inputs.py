@@ -133,8 +133,22 @@ def _input_size(
         return
     wanted = declared.sizes.get(axis, (None,))[0]
     if wanted is None and entry.strict:
-        wanted = declared_axis_size(entry.machine, frame, axis)
-    if wanted is not None and wanted.compare(size) == "different":
+        wanted = entry.machine.declared_size(frame.file, axis)
+    if wanted is not None and not wanted.symbols:
+        _check_declared(entry, shown, axis, node, wanted, span)
+    known = frame.input_sizes.setdefault(axis, size)
+    if known != size and axis not in declared.sizes:
+        other = next(n for n in entry.nodes if n.type.has(axis) and n.type.size(axis) == known)
+        what = f"axis {axis.name} of the inputs of {entry.name}"
+        same_size(frame, axis, (other, known), (node, size), span, what=what)
+
+
+def _check_declared(
+    entry: Entry, shown: str, axis: Axis, node: Node, wanted: Size, span: Span
+) -> None:
+    """A declared size that is a number holds for every input."""
+    frame, size = entry.frame, node.type.size(axis)
+    if wanted.compare(size) == "different":
         what = f"{shown} of {entry.name}"
         notes = size_note(node, axis, entry.machine.axis_places)
         outer = entry.pair.get(axis, axis).name
@@ -143,15 +157,8 @@ def _input_size(
                 place=span, what=what, axis=outer, declared=str(wanted), size=str(size), notes=notes
             )
         )
-    if wanted is not None and not wanted.symbols:
-        same_size(
-            frame, axis, (node, size), (node, wanted), span, what=f"axis {axis.name} of {shown}"
-        )
-    known = frame.input_sizes.setdefault(axis, size)
-    if known != size and axis not in declared.sizes:
-        other = next(n for n in entry.nodes if n.type.has(axis) and n.type.size(axis) == known)
-        what = f"axis {axis.name} of the inputs of {entry.name}"
-        same_size(frame, axis, (other, known), (node, size), span, what=what)
+    what = f"axis {axis.name} of {shown}"
+    same_size(frame, axis, (node, size), (node, wanted), span, what=what)
 
 
 def declared_axis_size(machine: Machine, frame: Frame, axis: Axis) -> Size:

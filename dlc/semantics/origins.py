@@ -51,3 +51,14 @@ def size_note(node: Node, axis: Axis, declared: Mapping[Axis, Span]) -> tuple[La
     if span is None or not node.type.has(axis):
         return ()
     return (Label(span, f"became {node.type.size(axis)} here"),)
+
+
+def spoken(node: Node) -> str:
+    """What a user calls a value: the name of an input, or the text that made it."""
+    here = node
+    while here.op in ("rename", "cast", "broadcast"):
+        here = here.args[0]
+    if here.op == "input":
+        return str(here.attrs["name"])
+    text = " ".join(node.spans[0].text.split()) if node.spans else ""
+    return f"`{text}`" if 0 < len(text) <= 40 else "a tensor"

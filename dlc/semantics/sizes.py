@@ -10,7 +10,7 @@ from dlc.diagnostics.axes import NotASize, SizeUnknown, TwoSizes
 from dlc.diagnostics.limits import TooLarge
 from dlc.diagnostics.types import NotKnownYet, WrongKind
 from dlc.graph import Axis, Node, Size, SizeCheck, product
-from dlc.semantics.origins import size_note
+from dlc.semantics.origins import size_note, spoken
 from dlc.semantics.scope import Frame, Mistake
 from dlc.semantics.values import POISON, Axes, Ratio, Tensor, Value, describe
 
@@ -125,7 +125,9 @@ def same_size(
                 left=str(left[1]), right=str(right[1]), hint=hint,
             )
         )  # fmt: skip
-    message = what or f"axis {frame.shown(axis)} of two tensors that meet"
+    name = frame.shown(axis)
+    sides = f"axis {name} of {spoken(left[0])} and axis {name} of {spoken(right[0])}"
+    message = what or sides
     frame.build.check(SizeCheck(left[1], "==", right[1], message, frame.spans(span)))
 
 

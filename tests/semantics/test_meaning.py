@@ -234,6 +234,28 @@ model M(x: i32[N, T]) -> f32[N, T, V]:
     assert (check.input, str(check.size), check.axis.name) == ("x", "7", "V")
 
 
+def test_a_model_takes_a_shorter_text():
+    text = """
+axis N, T, V = 7, D = 4
+model M(x: i32[N, T]) -> f32[N, T, V]:
+    layer embed = Embedding(V -> D)
+    return embed(x) |> Linear(D -> V)
+train fit:
+    batch N = 2, T = 4
+    step(x: i32[N, T]):
+        logits = M(x[T=:-1])
+        minimize mean(cross_entropy(logits, x[T=1:], over=V)) wrt M using adam(1e-3)
+"""
+    program = load(text)
+    (step,) = program.recipes["fit"].steps
+    x = RNG.integers(0, 7, (2, 5)).astype(np.int32)
+    p = initial(program, "fit")
+    logits = p["M.embed.table"][x[:, :-1]] @ p["M.linear_0.weight"] + p["M.linear_0.offset"]
+    chosen = np.take_along_axis(np.log(softmax(logits, 2)), x[:, 1:, None], 2)
+    got = execute(program, step.graph, {**p, "x": x})["metric:loss"]
+    assert float(got) == pytest.approx(-chosen.mean(), rel=1e-5)
+
+
 def test_instances_are_named():
     text = """
 axis N, D = 4

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-import numpy as np
+from typing import TYPE_CHECKING, Any
 
 from dlc.diagnostics import Span
 from dlc.diagnostics.axes import GroupLength
@@ -13,6 +11,7 @@ from dlc.diagnostics.limits import NotSupportedYet, TooManyTurns
 from dlc.diagnostics.names import WrongKindOfName
 from dlc.diagnostics.types import IndexDtype, NoGradient, ScalarNeeded, WrongKind
 from dlc.graph import DTYPES, FLOATS, INTEGERS, Node, Size, order, product
+from dlc.ops.late import Late
 from dlc.semantics.axes import need_axis
 from dlc.semantics.builtins.reading import read
 from dlc.semantics.builtins.views import distinct
@@ -37,6 +36,11 @@ from dlc.semantics.values import (
     show_type,
 )
 from dlc.syntax import tree
+
+if TYPE_CHECKING:
+    import numpy as np
+else:
+    np = Late("numpy")
 
 
 def index(machine: Machine, frame: Frame, args: Arguments, span: Span) -> Value:
