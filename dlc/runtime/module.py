@@ -201,8 +201,9 @@ class Model:
             elif name in entry.symbols:
                 sizes[name] = _whole(name, value)
             else:
-                known = (*entry.asked, *entry.symbols)
-                raise fail(ArgumentUnknown(self.name, name, known))
+                seen = {s for port in entry.asked.values() for s in port.type.elements.symbols}
+                free = (symbol for symbol in entry.symbols if symbol not in seen)
+                raise fail(ArgumentUnknown(self.name, name, (*entry.asked, *free)))
         return feeds, sizes
 
     @staticmethod

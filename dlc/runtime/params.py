@@ -64,7 +64,7 @@ class Params(Mapping[str, Array]):
 
 def show(type: TensorType) -> str:
     """A type as the language writes it: `u8[N, C=1]`."""
-    dims = [f"{a}" if str(n) == a.name else f"{a}={n}" for a, n in type.dims]
+    dims = [a.name if str(n) == a.name else f"{a.name}={n}" for a, n in type.dims]
     return f"{type.dtype}[{', '.join(dims)}]" if dims else type.dtype
 
 
