@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
-
-import numpy as np
+from typing import TYPE_CHECKING, Any
 
 from dlc.graph import FLOATS, Axis, DType, TensorType
+from dlc.ops.late import Late
 from dlc.ops.op import NUMPY_DTYPES, Array, Attrs
+
+if TYPE_CHECKING:
+    import numpy as np
+else:
+    np = Late("numpy")
 
 Meaning = Callable[[Sequence[Array], Sequence[TensorType], TensorType, Attrs], Array]
 
@@ -81,8 +85,11 @@ def aligned(
     return [permuted(a, t.axes, order) for a, t in zip(arrays, types, strict=True)]
 
 
-def mapped(function: Callable[..., Any]) -> Meaning:
-    """The meaning of an elementwise op from a NumPy function of its aligned operands."""
+def mapped(function: str | Callable[..., Any]) -> Meaning:
+    """The meaning of an elementwise op from a function of its aligned operands.
+
+    A text names NumPy's function.
+    """
 
     def meaning(
         arrays: Sequence[Array], types: Sequence[TensorType], result: TensorType, attrs: Attrs
@@ -90,6 +97,7 @@ def mapped(function: Callable[..., Any]) -> Meaning:
         del attrs
         inputs = [working(a, t.dtype) for a, t in zip(arrays, types, strict=True)]
         with np.errstate(all="ignore"):
-            return stored(function(*aligned(inputs, types, result.axes)), result.dtype)
+            call = getattr(np, function) if isinstance(function, str) else function
+            return stored(call(*aligned(inputs, types, result.axes)), result.dtype)
 
     return meaning

@@ -5,11 +5,10 @@ Numbers given where a node is expected become constants of the other operand's d
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
-
-import numpy as np
 
 from dlc.diagnostics import Span
 from dlc.graph import Attr, Axis, DType, Node, Size, TensorType
@@ -120,7 +119,7 @@ def scale(g: Node, x: Operand) -> Node:
 
 
 def _is_finite_constant(x: Node) -> bool:
-    return x.op == "const" and bool(np.isfinite(x.attrs["value"]))
+    return x.op == "const" and math.isfinite(x.attrs["value"])
 
 
 def div(a: Operand, b: Operand) -> Node:

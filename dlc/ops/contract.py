@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-
-import numpy as np
+from typing import TYPE_CHECKING
 
 from dlc.graph import Axis, Node, TensorType
 from dlc.ops import build as b
 from dlc.ops.arrays import permuted, shape_of, stored, working
+from dlc.ops.late import Late
 from dlc.ops.op import Array, Attrs, Backward, Op, Sample
 from dlc.ops.rules import NUMBERS, count, distinct, one_dtype, size_of, tensor, union
 from dlc.ops.samples import C, K, T, floats, whole
+
+if TYPE_CHECKING:
+    import numpy as np
+else:
+    np = Late("numpy")
 
 
 def _type(types: Sequence[TensorType], attrs: Attrs) -> TensorType:

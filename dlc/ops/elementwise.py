@@ -3,22 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, Literal
-
-import numpy as np
+from typing import TYPE_CHECKING, Any, Literal
 
 from dlc.graph import FLOATS, DType, Node, TensorType
 from dlc.ops import build as b
 from dlc.ops.arrays import Meaning, converted, mapped
+from dlc.ops.late import Late
 from dlc.ops.op import ZERO, Array, Attrs, Backward, Gradient, Op, Sample
 from dlc.ops.rules import ANY, BOOL, NUMBERS, count, one_dtype, tensor, union
 from dlc.ops.samples import BINARY, UNARY, floats, typed, whole
+
+if TYPE_CHECKING:
+    import numpy as np
+else:
+    np = Late("numpy")
 
 
 def elementwise(
     name: str,
     doc: str,
-    function: Callable[..., Any],
+    function: str | Callable[..., Any],
     gradient: Gradient | Literal["zero", "no gradient"],
     *,
     operands: int = 2,
@@ -28,7 +32,10 @@ def elementwise(
     cost: int = 1,
     samples: tuple[Sample, ...] = (),
 ) -> Op:
-    """An elementwise op: all operands of one dtype, axes united by name."""
+    """An elementwise op: all operands of one dtype, axes united by name.
+
+    `function` is one of arrays, or the name of NumPy's.
+    """
 
     def rule(types: Sequence[TensorType], attrs: Attrs) -> TensorType:
         del attrs
@@ -47,17 +54,17 @@ def _whole_or_float(name: str) -> tuple[Sample, ...]:
 
 
 add = elementwise(
-    "add", "a + b; integers wrap.", np.add,
+    "add", "a + b; integers wrap.", "add",
     lambda r: (r.cotangent, r.cotangent),
     samples=_whole_or_float("add"),
 )  # fmt: skip
 sub = elementwise(
-    "sub", "a - b; integers wrap.", np.subtract,
+    "sub", "a - b; integers wrap.", "subtract",
     lambda r: (r.cotangent, b.neg(r.cotangent)),
     samples=_whole_or_float("sub"),
 )  # fmt: skip
 mul = elementwise(
-    "mul", "a * b; integers wrap.", np.multiply,
+    "mul", "a * b; integers wrap.", "multiply",
     lambda r: (b.scale(r.cotangent, r.args[1]), b.scale(r.cotangent, r.args[0])),
     samples=_whole_or_float("mul"),
 )  # fmt: skip
@@ -72,7 +79,7 @@ scale = elementwise(
     cost=3,
 )
 div = elementwise(
-    "div", "a / b of floats.", np.divide,
+    "div", "a / b of floats.", "divide",
     lambda r: _div_gradient(r),
     allowed=FLOATS, cost=4,
     samples=tuple(Sample(s.types, draw="positive") for s in BINARY),
@@ -162,13 +169,13 @@ pow = elementwise(
     ),
 )  # fmt: skip
 neg = elementwise(
-    "neg", "-x; integers wrap.", np.negative, lambda r: (b.neg(r.cotangent),), operands=1
+    "neg", "-x; integers wrap.", "negative", lambda r: (b.neg(r.cotangent),), operands=1
 )
 abs = elementwise(
-    "abs", "The absolute value; its slope at 0 is 0.", np.abs,
+    "abs", "The absolute value; its slope at 0 is 0.", "abs",
     lambda r: (b.scale(r.cotangent, b.sign(r.args[0])),), operands=1,
 )  # fmt: skip
-sign = elementwise("sign", "-1, 0 or 1; NaN stays NaN.", np.sign, ZERO, operands=1)
+sign = elementwise("sign", "-1, 0 or 1; NaN stays NaN.", "sign", ZERO, operands=1)
 
 
 def _larger(r: Backward, x: Node, y: Node) -> Node:
@@ -178,37 +185,37 @@ def _larger(r: Backward, x: Node, y: Node) -> Node:
 
 
 maximum = elementwise(
-    "maximum", "The larger of two; NaN wins. A tie halves the gradient.", np.maximum,
+    "maximum", "The larger of two; NaN wins. A tie halves the gradient.", "maximum",
     lambda r: (_larger(r, r.args[0], r.args[1]), _larger(r, r.args[1], r.args[0])),
 )  # fmt: skip
 minimum = elementwise(
-    "minimum", "The smaller of two; NaN wins. A tie halves the gradient.", np.minimum,
+    "minimum", "The smaller of two; NaN wins. A tie halves the gradient.", "minimum",
     lambda r: (_larger(r, r.args[1], r.args[0]), _larger(r, r.args[0], r.args[1])),
 )  # fmt: skip
 
 
-def _comparison(name: str, doc: str, function: Callable[..., Any]) -> Op:
+def _comparison(name: str, doc: str, function: str) -> Op:
     samples = (*BINARY, Sample((whole(N=5, K=7), whole(K=7)), draw="integers"))
     return elementwise(name, doc, function, ZERO, allowed=ANY, result="bool", samples=samples)
 
 
-eq = _comparison("eq", "a == b.", np.equal)
-ne = _comparison("ne", "a != b.", np.not_equal)
-lt = _comparison("lt", "a < b.", np.less)
-le = _comparison("le", "a <= b.", np.less_equal)
-gt = _comparison("gt", "a > b.", np.greater)
-ge = _comparison("ge", "a >= b.", np.greater_equal)
+eq = _comparison("eq", "a == b.", "equal")
+ne = _comparison("ne", "a != b.", "not_equal")
+lt = _comparison("lt", "a < b.", "less")
+le = _comparison("le", "a <= b.", "less_equal")
+gt = _comparison("gt", "a > b.", "greater")
+ge = _comparison("ge", "a >= b.", "greater_equal")
 
 _BOOLS = (Sample((typed("bool", N=5, K=7), typed("bool", K=7)), draw="bools"),)
 and_ = elementwise(
-    "and", "Both are true.", np.logical_and, ZERO, allowed=BOOL, code="and_", samples=_BOOLS
+    "and", "Both are true.", "logical_and", ZERO, allowed=BOOL, code="and_", samples=_BOOLS
 )
 or_ = elementwise(
-    "or", "One or both are true.", np.logical_or, ZERO, allowed=BOOL, code="or_",
+    "or", "One or both are true.", "logical_or", ZERO, allowed=BOOL, code="or_",
     samples=_BOOLS,
 )  # fmt: skip
 not_ = elementwise(
-    "not", "Is false.", np.logical_not, ZERO, operands=1, allowed=BOOL, code="not_",
+    "not", "Is false.", "logical_not", ZERO, operands=1, allowed=BOOL, code="not_",
     samples=(Sample((typed("bool", N=5, K=7),), draw="bools"),),
 )  # fmt: skip
 
@@ -226,7 +233,7 @@ where = Op(
     doc="a where the condition holds, else b; what is not chosen gets gradient 0.",
     kind="map",
     type=_where_type,
-    meaning=mapped(np.where),
+    meaning=mapped("where"),
     gradient=lambda r: (
         None, b.where(r.args[0], r.cotangent, 0), b.where(r.args[0], 0, r.cotangent),
     ),

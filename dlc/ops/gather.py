@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-
-import numpy as np
+from typing import TYPE_CHECKING
 
 from dlc.graph import INTEGERS, Axis, Node, Size, TensorType
 from dlc.ops import build as b
 from dlc.ops.arrays import permuted, shape_of, stored, working
+from dlc.ops.late import Late
 from dlc.ops.op import NO_GRADIENT, Array, Attrs, Backward, Op, Sample, TypeRuleError
 from dlc.ops.rules import ANY, NUMBERS, count, distinct, meet, one_dtype, size_of, tensor, union
 from dlc.ops.samples import K, N, P, S, T, floats, whole
+
+if TYPE_CHECKING:
+    import numpy as np
+else:
+    np = Late("numpy")
 
 Arrays = Sequence[Array]
 Types = Sequence[TensorType]

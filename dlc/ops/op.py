@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final, Literal, Protocol
-
-import numpy as np
+from typing import TYPE_CHECKING, Any, Final, Literal, Protocol
 
 from dlc.graph import Attr, Axis, DType, Node, Size, TensorType
 
 Attrs = Mapping[str, Attr]
-Array = np.ndarray[Any, Any]
+if TYPE_CHECKING:
+    import numpy as np
+
+    Array = np.ndarray[Any, Any]
+else:
+    Array = Any
 Kind = Literal[
     "source", "map", "view", "reduce", "dot", "gather", "scatter", "sort", "random", "marker"
 ]
@@ -141,7 +144,7 @@ class Op:
 
 
 NUMPY_DTYPES: dict[DType, Any] = {
-    "f32": np.float32, "f64": np.float64, "f16": np.float16, "bf16": np.float32,
-    "i32": np.int32, "i64": np.int64, "u8": np.uint8, "bool": np.bool_,
+    "f32": "float32", "f64": "float64", "f16": "float16", "bf16": "float32",
+    "i32": "int32", "i64": "int64", "u8": "uint8", "bool": "bool",
 }  # fmt: skip
 """bf16 lives in float32 arrays whose values are rounded to bf16."""

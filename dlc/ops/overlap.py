@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-
-import numpy as np
+from typing import TYPE_CHECKING
 
 from dlc.graph import Axis, Node, Size, TensorType
 from dlc.ops import build as b
 from dlc.ops.arrays import permuted, shape_of, stored, working
+from dlc.ops.late import Late
 from dlc.ops.op import Array, Attrs, Backward, Index, Op, Read, Sample, TypeRuleError, ViewCode
 from dlc.ops.rules import NUMBERS, count, not_negative, number, one_dtype, size_of, tensor
 from dlc.ops.samples import K, Y, floats
+
+if TYPE_CHECKING:
+    import numpy as np
+else:
+    np = Late("numpy")
 
 Arrays = Sequence[Array]
 Types = Sequence[TensorType]

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
-
-import numpy as np
+from typing import TYPE_CHECKING, Any
 
 from dlc.graph import FLOATS, Axis, DType, Node, TensorType
 from dlc.ops import build as b
 from dlc.ops.arrays import permuted, shape_of, stored, working
+from dlc.ops.late import Late
 from dlc.ops.op import NUMPY_DTYPES, ZERO, Array, Attrs, Backward, Gradient, Op, Sample
 from dlc.ops.rules import ANY, NUMBERS, count, distinct, one_dtype, size_of
 from dlc.ops.samples import K, N, floats, typed, whole
+
+if TYPE_CHECKING:
+    import numpy as np
+else:
+    np = Late("numpy")
 
 
 def _type(name: str, allowed: frozenset[DType], result: DType | None = None) -> Callable[..., Any]:
@@ -56,26 +60,26 @@ def _sum(
         return stored(np.sum(x, axis=over, dtype=x.dtype), result.dtype)
 
 
-def _extreme(function: Callable[..., Any], neutral: Callable[[DType], Any]) -> Callable[..., Array]:
+def _extreme(function: str, neutral: Callable[[DType], Any]) -> Callable[..., Array]:
     def meaning(
         arrays: Sequence[Array], types: Sequence[TensorType], result: TensorType, attrs: Attrs
     ) -> Array:
         over = tuple(types[0].axes.index(a) for a in attrs["over"])
         with np.errstate(all="ignore"):
-            value = function(arrays[0], axis=over, initial=neutral(result.dtype))
+            value = getattr(np, function)(arrays[0], axis=over, initial=neutral(result.dtype))
         return stored(value, result.dtype)
 
     return meaning
 
 
-def _place(function: Callable[..., Any]) -> Callable[..., Array]:
+def _place(function: str) -> Callable[..., Array]:
     def meaning(
         arrays: Sequence[Array], types: Sequence[TensorType], result: TensorType, attrs: Attrs
     ) -> Array:
         rows, _ = _rows(arrays[0], types[0], attrs["over"])
         if not rows.shape[-1] or not rows.size:
             return np.zeros(shape_of(result), np.int32)
-        return np.asarray(function(rows, axis=-1)).astype(np.int32)
+        return np.asarray(getattr(np, function)(rows, axis=-1)).astype(np.int32)
 
     return meaning
 
@@ -117,7 +121,7 @@ reduce_max = Op(
     " The gradient goes to the first largest in the order the axes are named.",
     kind="reduce",
     type=_type("reduce_max", ANY),
-    meaning=_extreme(np.max, _lowest),
+    meaning=_extreme("max", _lowest),
     gradient=_first(b.argmax),
     code=None,
     samples=(*_SAMPLES, _BOOLS),
@@ -128,7 +132,7 @@ reduce_min = Op(
     " The gradient goes to the first smallest in the order the axes are named.",
     kind="reduce",
     type=_type("reduce_min", ANY),
-    meaning=_extreme(np.min, _highest),
+    meaning=_extreme("min", _highest),
     gradient=_first(b.argmin),
     code=None,
     samples=(*_SAMPLES, _BOOLS),
@@ -139,7 +143,7 @@ argmax = Op(
     " named; the first NaN if there is one.",
     kind="reduce",
     type=_type("argmax", ANY, "i32"),
-    meaning=_place(np.argmax),
+    meaning=_place("argmax"),
     gradient=ZERO,
     code=None,
     samples=(*_SAMPLES, _BOOLS),
@@ -150,7 +154,7 @@ argmin = Op(
     " named; the first NaN if there is one.",
     kind="reduce",
     type=_type("argmin", ANY, "i32"),
-    meaning=_place(np.argmin),
+    meaning=_place("argmin"),
     gradient=ZERO,
     code=None,
     samples=(*_SAMPLES, _BOOLS),

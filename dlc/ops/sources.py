@@ -3,24 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
-from dlc.graph import FLOATS, INTEGERS, Size, TensorType
+from dlc.graph import FLOATS, INTEGERS, Axis, DType, Size, TensorType
 from dlc.ops.arrays import shape_of, stored
+from dlc.ops.late import Late, LateAttrs
 from dlc.ops.op import NUMPY_DTYPES, ZERO, Array, Attrs, Op, Sample, TypeRuleError
 from dlc.ops.philox import uniform_words
 from dlc.ops.rules import count, distinct, tensor
 from dlc.ops.samples import K, N, T, dims, typed
+
+if TYPE_CHECKING:
+    import numpy as np
+else:
+    np = Late("numpy")
+
+
+_LIMITS = {"i32": (-(2**31), 2**31 - 1), "i64": (-(2**63), 2**63 - 1), "u8": (0, 255)}
 
 
 def _const_type(types: Sequence[TensorType], attrs: Attrs) -> TensorType:
     count("const", types, 0)
     dtype, value = attrs["dtype"], attrs["value"]
     if dtype in INTEGERS:
-        limits = np.iinfo(NUMPY_DTYPES[dtype])
-        if value != value or not limits.min <= value <= limits.max or value != int(value):
+        lowest, largest = _LIMITS[dtype]
+        if value != value or not lowest <= value <= largest or value != int(value):
             raise TypeRuleError(f"{value} is not a number of {dtype}")
     if dtype == "bool" and value not in (0, 1):
         raise TypeRuleError(f"{value} is not a bool")
@@ -67,6 +74,10 @@ def _table(
     return stored(attrs["value"], result.dtype)
 
 
+def _table_attrs(value: Array, dtype: DType, *axes: Axis) -> Attrs:
+    return {"value": value, "dtype": dtype, "axes": axes}
+
+
 table = Op(
     name="table",
     doc="An array known while compiling.",
@@ -76,8 +87,8 @@ table = Op(
     gradient=ZERO,
     code=None,
     samples=(
-        Sample((), {"value": np.arange(6.0).reshape(2, 3), "dtype": "f32", "axes": (N, K)}),
-        Sample((), {"value": np.array([3, 1]), "dtype": "i32", "axes": (K,)}),
+        Sample((), LateAttrs(lambda: _table_attrs(np.arange(6.0).reshape(2, 3), "f32", N, K))),
+        Sample((), LateAttrs(lambda: _table_attrs(np.array([3, 1]), "i32", K))),
     ),
 )
 

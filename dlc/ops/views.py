@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
-
-import numpy as np
+from typing import TYPE_CHECKING, Any
 
 from dlc.graph import Axis, Node, Size, TensorType, product
 from dlc.ops import build as b
 from dlc.ops.arrays import permuted, shape_of, stored
+from dlc.ops.late import Late
 from dlc.ops.op import Array, Attrs, Backward, Index, Op, Read, Sample, TypeRuleError, ViewCode
 from dlc.ops.rules import ANY, count, meet, number, one_dtype, size_of, tensor
 from dlc.ops.samples import C, H, K, N, P, T, dims, floats, whole
+
+if TYPE_CHECKING:
+    import numpy as np
+else:
+    np = Late("numpy")
 
 Arrays = Sequence[Array]
 Types = Sequence[TensorType]
