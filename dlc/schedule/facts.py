@@ -24,6 +24,8 @@ DEAR = 8
 """A value that several kernels read is stored when computing it costs more vector operations."""
 STENCIL = 3
 """The same for a value that a window reads, several times an element."""
+SCALAR = 3
+"""A scalar that a tensor meets is computed once, not for every element."""
 DEPTH = 40
 """A chain of so many maps is cut by a stored value: expressions stay small."""
 TYPICAL = 64
@@ -159,6 +161,8 @@ def _find_real(facts: Facts) -> None:
             real |= price[node] > DEAR and len(readers) > 1
             real |= price[node] > STENCIL and _under_window(facts, node)
             real |= depth[node] > DEPTH
+        elif record.kind == "map":
+            real |= price[node] > SCALAR and any(u.type.dims for u in readers)
         if real:
             facts.real[node] = None
             price[node] = depth[node] = 0

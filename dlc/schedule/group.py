@@ -75,7 +75,7 @@ def _candidates(state: Grouping, node: Node) -> list[Kernel]:
     loops = set(state.facts.free(node).values())
     for kernel in state.kernels:
         first = kernel.members[0]
-        alike = set(state.facts.free(first).values()) == loops and loops and not reduces(node)
+        alike = set(state.facts.free(first).values()) == loops and not reduces(node)
         if alike and any(reads & set(state.facts.producers(m)) for m in kernel.members):
             homes.setdefault(id(kernel), kernel)
     return [k for k in reversed(state.kernels) if id(k) in homes]
@@ -98,11 +98,11 @@ def _join(state: Grouping, kernel: Kernel, node: Node) -> bool:
         return False
     if kernel.members[0].op == "scatter" and kernel.members[0].attrs["over"]:
         return False
+    if _is_update(state, node) != all(_is_update(state, m) for m in kernel.members):
+        return False
     free = set(facts.free(node).values())
     outer = [i for i in kernel.outer if i in free]
     if kernel.contraction:
-        if any(v is node and k.startswith("update:") for k, v in facts.graph.outputs.items()):
-            return False
         if reduces(node) or set(outer) != free or len(outer) != len(kernel.outer):
             return False
     elif outer != kernel.outer and volume([i.size for i in outer]) < min(ROWS, _rows(kernel.outer)):
@@ -118,6 +118,14 @@ def _join(state: Grouping, kernel: Kernel, node: Node) -> bool:
         return False
     kernel.members, kernel.outer, kernel.nests = trial.members, trial.outer, trial.nests
     return True
+
+
+def _is_update(state: Grouping, node: Node) -> bool:
+    """Updates share kernels with updates alone, so that those of all parameters are alike."""
+    outputs = state.facts.graph.outputs
+    return node in state.facts.outputs and any(
+        v is node and k.startswith("update:") for k, v in outputs.items()
+    )
 
 
 def _rows(outer: list[Iter]) -> int:
