@@ -28,7 +28,7 @@ from dlc.codegen.workers import Workers
 
 KIND = "kernels"
 """The kind of the entries in the cache."""
-PARALLEL_FROM = 4
+PARALLEL_FROM = 8
 """Fewer missing kernels than this are compiled here: starting another process takes as long."""
 _LIBM = (
     "exp exp2 exp10 ldexp cbrt expm1 log log1p pow tanh erf sin cos tan"

@@ -79,7 +79,7 @@ class Workers:
             except OSError:
                 return
             finally:
-                process.stdin.close()
+                process.kill()  # it has no task, and may still be starting
 
     def _start(self) -> subprocess.Popen[bytes]:
         environment = dict(os.environ)

@@ -64,7 +64,8 @@ def test_objects_are_cached_and_damage_is_repaired(empty_cache, monkeypatch):
 
 
 def test_other_processes_give_the_same_objects(empty_cache, monkeypatch):
-    texts = {str(k): text(f"const_f32({k}.0)") for k in range(4)}
+    monkeypatch.setattr(compiler, "PARALLEL_FROM", 4)
+    texts = {str(k): text(f"const_f32({k}.0)") for k in range(10)}
     here = compile_all(texts, host(), workers=1)
     cache.clear()
     assert compile_all(texts, host(), workers=2) == here
@@ -74,7 +75,8 @@ def test_other_processes_give_the_same_objects(empty_cache, monkeypatch):
     assert compile_all(texts, host(), workers=2) == here
 
 
-def test_mistakes_in_a_text_show_it(empty_cache):
+def test_mistakes_in_a_text_show_it(empty_cache, monkeypatch):
+    monkeypatch.setattr(compiler, "PARALLEL_FROM", 4)
     wrong = {str(k): text(f"const_f32({k}.0)") for k in range(4)}
     wrong["w"] = text("add(const_f32(1.0), const_i32(1))")
     with pytest.raises(CompileError, match="add"):
