@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, fields
-from typing import Any, ClassVar, Literal, TypeVar, dataclass_transform, overload
+from collections.abc import Iterable
+from typing import ClassVar, Literal
 
+from dlc.diagnostics.record import record as case
 from dlc.diagnostics.span import Span
+
+__all__ = ["CATALOG", "Diagnostic", "DlcError", "Label", "Severity", "case", "fail"]
 
 Severity = Literal["error", "warning"]
 CATALOG: dict[str, type[Diagnostic]] = {}
 """Every case by its code; `dlc explain CODE` and the reference of codes read it."""
 
 
-@dataclass(frozen=True, slots=True)
+@case
 class Label:
     """A short remark under a place in the source."""
 
@@ -42,20 +44,6 @@ class Diagnostic:
             )
             CATALOG[cls.code] = cls
 
-    def _values(self) -> tuple[Any, ...]:
-        return tuple(self.__getattribute__(field.name) for field in fields(self))  # type: ignore[arg-type]
-
-    def __eq__(self, other: object) -> bool:
-        if not isinstance(other, Diagnostic) or type(other) is not type(self):
-            return NotImplemented
-        return self._values() == other._values()
-
-    def __hash__(self) -> int:
-        return hash((type(self), self._values()))
-
-    def __repr__(self) -> str:
-        return f"{type(self).__name__}{self._values()}"
-
     @property
     def message(self) -> str:
         """The mistake in one line."""
@@ -75,24 +63,6 @@ class Diagnostic:
     def span(self) -> Span | None:
         """The place of the mistake; None for one that is in no source (a missing file)."""
         return self.labels[0].span if self.labels else None
-
-
-_Case = TypeVar("_Case", bound=type)
-
-
-@overload
-def case(kind: _Case) -> _Case: ...
-@overload
-def case(*, kw_only: bool = False) -> Callable[[_Case], _Case]: ...
-@dataclass_transform(frozen_default=True)
-def case(kind: Any = None, *, kw_only: bool = False) -> Any:
-    """Makes a dataclass of a case: as a frozen one to the type checker.
-
-    Making a class takes a quarter of the time that `dataclass(frozen=True)` takes, which counts
-    for `dlc check`: there are hundreds of cases, and one run meets few of them.
-    """
-    make = dataclass(eq=False, repr=False, slots=True, kw_only=kw_only)
-    return make if kind is None else make(kind)
 
 
 class DlcError(Exception):

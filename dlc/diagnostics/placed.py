@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
-from dataclasses import replace
 from typing import TypeVar
 
 from dlc.diagnostics.diagnostic import Diagnostic, Label, case
+from dlc.diagnostics.record import replaced
 from dlc.diagnostics.span import Span
 
 P = TypeVar("P", bound="Placed")
@@ -36,12 +36,12 @@ class Placed(Diagnostic):
 def moved(case: P, place: Span, remark: str, where: str) -> P:
     """The case shown at `place`; its old place becomes a note after `where`."""
     text = f"{where}: {case.remark}" if case.remark else where
-    return replace(case, place=place, remark=remark, notes=(Label(case.place, text), *case.notes))
+    return replaced(case, place=place, remark=remark, notes=(Label(case.place, text), *case.notes))
 
 
 def noted(case: P, span: Span, text: str) -> P:
     """The case with one more remark."""
-    return replace(case, notes=(*case.notes, Label(span, text)))
+    return replaced(case, notes=(*case.notes, Label(span, text)))
 
 
 def similar(name: str, known: Iterable[str]) -> str | None:

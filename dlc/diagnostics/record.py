@@ -9,29 +9,40 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import MISSING, Field, field
-from typing import Any, ClassVar, TypeVar, dataclass_transform
+from typing import Any, ClassVar, TypeVar, dataclass_transform, overload
 
 _Class = TypeVar("_Class", bound=type)
 _Record = TypeVar("_Record")
 _set = object.__setattr__
 
 
+@overload
+def record(kind: _Class) -> _Class: ...
+@overload
+def record(*, kw_only: bool = False) -> Callable[[_Class], _Class]: ...
 @dataclass_transform(frozen_default=True, field_specifiers=(field,))
-def record(kind: _Class) -> _Class:
+def record(kind: Any = None, *, kw_only: bool = False) -> Any:
     """Makes a class of annotated names a frozen, slotted record compared by content.
 
     A field may be given as `field(kw_only=True, compare=False)` or have a plain default.
     """
+    return (lambda kind: _made(kind, kw_only)) if kind is None else _made(kind, kw_only)
+
+
+def _made(kind: Any, kw_only: bool) -> Any:
     contents = dict(kind.__dict__)
-    own = contents.get("__annotations__", {})
-    fields = dict(kind.__dict__.get("_fields", ()) or _inherited(kind))
+    annotations = contents.get("__annotations__", {})
+    own = [name for name, kind_of in annotations.items() if not kind_of.startswith("ClassVar")]
+    fields = _inherited(kind)
     for name in own:
         given = contents.pop(name, MISSING)
-        fields[name] = given if isinstance(given, Field) else field(default=given)
+        own_field = given if isinstance(given, Field) else field(default=given)
+        own_field.kw_only = kw_only or own_field.kw_only is True
+        fields[name] = own_field
     for name in ("__dict__", "__weakref__"):
         contents.pop(name, None)
     contents["_fields"] = fields
-    contents["_positional"] = tuple(n for n, f in fields.items() if f.kw_only is not True)
+    contents["_positional"] = tuple(n for n, f in fields.items() if not f.kw_only)
     contents["_compared"] = tuple(n for n, f in fields.items() if f.compare)
     contents["__match_args__"] = contents["_positional"]
     contents["__slots__"] = tuple(own)
@@ -39,7 +50,7 @@ def record(kind: _Class) -> _Class:
         contents.setdefault(method.__name__, method)
     made: Any = type(kind)(kind.__name__, kind.__bases__, contents)
     made.__qualname__ = kind.__qualname__
-    return made  # type: ignore[no-any-return]
+    return made
 
 
 def names_of(kind: type) -> tuple[str, ...]:
@@ -64,9 +75,12 @@ def _inherited(kind: type) -> dict[str, Field[Any]]:
 def _fill(value: Any, kind: Any, given: set[str]) -> None:
     for name, entry in kind._fields.items():
         if name not in given:
-            if entry.default is MISSING:
+            if entry.default is not MISSING:
+                _set(value, name, entry.default)
+            elif entry.default_factory is not MISSING:
+                _set(value, name, entry.default_factory())
+            else:
                 raise TypeError(f"{kind.__name__} needs {name}")
-            _set(value, name, entry.default)
 
 
 def _contents(value: Any) -> tuple[Any, ...]:

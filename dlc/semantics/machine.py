@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 from dlc.diagnostics import Diagnostic, Span
 from dlc.diagnostics.limits import TooManyTurns
 from dlc.diagnostics.placed import Placed, moved, noted
+from dlc.diagnostics.record import replaced
 from dlc.diagnostics.types import RuleBroken
 from dlc.graph import Axis, Node, Size, TensorType
 from dlc.ops import TypeRuleError
@@ -74,8 +75,8 @@ class Machine:
             case = noted(case, frame.site, f"{frame.name} is called here")
         for note in case.notes:
             if note.span == case.place and not case.remark:
-                case = replace(case, remark=note.text)
-        case = replace(case, notes=tuple(n for n in case.notes if n.span != case.place))
+                case = replaced(case, remark=note.text)
+        case = replaced(case, notes=tuple(n for n in case.notes if n.span != case.place))
         inside = (case.message,) if frame.file.standard else ()
         key = (case.code, case.place.source.path, case.place.start, case.place.end, inside)
         table.setdefault(key, case)

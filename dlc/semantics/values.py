@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from dlc.diagnostics import Span
+from dlc.diagnostics.record import record
 from dlc.graph import Axis, DType, Node, Size, TensorType
 from dlc.syntax import tree
 
@@ -26,7 +27,7 @@ class Poison:
 POISON = Poison()
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Axes:
     """One axis, or a group in order."""
 
@@ -36,7 +37,7 @@ class Axes:
         return show_axes(self.items)
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Tensor:
     """A value computed at run time; in an optimizer `decay` tells what the `param` said."""
 
@@ -76,7 +77,7 @@ class HyperFloat(float):
         return found
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Ratio:
     """A quotient of run-time sizes that is not proved to divide: a number, or a checked size."""
 
@@ -87,7 +88,7 @@ class Ratio:
         return f"({self.above}) / ({self.below})"
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Arrow:
     """`A -> B` in brackets; sizes that are known, and those written at this very place."""
 
@@ -99,7 +100,7 @@ class Arrow:
     target_span: Span
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Kind:
     """A def, layer or optimizer, and the file whose names its body sees."""
 
@@ -145,7 +146,7 @@ class Instance:
         return self.decl.name.text
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Config:
     """Arguments of a layer's or optimizer's first brackets."""
 
@@ -155,7 +156,7 @@ class Config:
     span: Span
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Optimizer:
     """An optimizer with its settings: `adam(lr)`."""
 
@@ -163,14 +164,14 @@ class Optimizer:
     config: Config
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Inference:
     """`inference(NET)`: the model with `training` false."""
 
     model: Instance
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Draw:
     """A draw that waits for its axes: `normal`, `uniform`, `bernoulli(0.5)`."""
 
@@ -178,14 +179,14 @@ class Draw:
     chance: Value = None
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class DTypeName:
     """A dtype as a value: `cast(x, bf16)`."""
 
     dtype: DType
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Builtin:
     """A function of the compiler; `run` gets the call and returns its value."""
 
@@ -194,7 +195,7 @@ class Builtin:
     signature: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Unset:
     """A name of this body that has no value yet; `span` is a place that sets it."""
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 
 import pytest
 
 from dlc.diagnostics import DlcError, Source, render
 from dlc.diagnostics.placed import Placed
+from dlc.diagnostics.record import replaced
 from dlc.semantics import check, check_file, machine, scope
 from tests.golden import cases
 
@@ -25,7 +25,7 @@ def without_library(case):
     if not isinstance(case, Placed):
         return case
     notes = tuple(n for n in case.notes if not n.span.source.path.startswith("std/"))
-    return replace(case, notes=notes)
+    return replaced(case, notes=notes)
 
 
 @pytest.mark.parametrize("case", cases("check"))
