@@ -294,6 +294,28 @@ class RecipeUnknown(RunMistake):
 
 
 @case
+class BrokenOff(RunMistake):
+    """A training that was broken off within a batch cannot go on.
+
+    Some parameters of that batch are updated, others are not: after a second Ctrl-C, or where the
+    loss was not finite. Nothing of it is saved; the last checkpoint is whole, so resume from it.
+    """
+
+    code = "E0814"
+    folder: str | None
+
+    @property
+    def message(self) -> str:
+        """What happened."""
+        return "this training was broken off within a batch, its parameters are not whole"
+
+    @property
+    def help(self) -> str:
+        """Where to go on from."""
+        return f"resume from {self.folder}" if self.folder else "begin a new training"
+
+
+@case
 class CheckpointSkipped(RunMistake):
     """The newest checkpoint is damaged, so an older one is used.
 

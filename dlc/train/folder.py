@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import re
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from dlc.diagnostics import fail
+import numpy as np
+
+from dlc.diagnostics import DlcError, fail
 from dlc.diagnostics.running import FolderExists, FolderLocked, NothingToResume
 from dlc.train.files import TEMPORARY, append_at, cannot_write, drop_temporaries, write_atomic
 
@@ -23,6 +26,7 @@ else:
     HAVE_LOCK = True
 
 MANIFEST, METRICS, CHECKPOINTS, LOCK = "manifest.json", "metrics.jsonl", "checkpoints", ".lock"
+FAILED_BATCH = "failed-batch.npz"
 FORM = 1
 
 
@@ -50,14 +54,25 @@ class RunFolder:
         text = json.dumps(self.manifest, indent=1, sort_keys=True, default=str)
         write_atomic(self.path / MANIFEST, text.encode() + b"\n")
 
-    def append(self, record: Mapping[str, Any], offset: int) -> int:
-        """Writes a line of metrics behind the first `offset` bytes; gives their new number."""
-        line = json.dumps(_finite(record), separators=(",", ":"), allow_nan=False)
-        return append_at(self.metrics, offset, line.encode() + b"\n")
+    def append(self, records: Iterable[Mapping[str, Any]], offset: int) -> int:
+        """Writes lines of metrics behind the first `offset` bytes; gives their new number."""
+        lines = [json.dumps(_finite(r), separators=(",", ":"), allow_nan=False) for r in records]
+        return append_at(self.metrics, offset, "".join(f"{line}\n" for line in lines).encode())
 
     def truncate_metrics(self, size: int) -> None:
         """Drops lines that belong to no checkpoint. Raises DlcError (E0804)."""
         append_at(self.metrics, size, b"")
+
+    def save_batch(self, arrays: Mapping[str, Any]) -> str:
+        """Writes the batch at which training failed; gives its path, empty if it cannot be."""
+        stream = io.BytesIO()
+        np.savez(stream, **arrays)
+        path = self.path / FAILED_BATCH
+        try:
+            write_atomic(path, stream.getvalue())
+        except DlcError:
+            return ""
+        return str(path)
 
     def relock(self) -> None:
         """Takes the lock again after `close`. Raises DlcError (E0803)."""

@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-import io
 import signal
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from dlc.diagnostics import Diagnostic, DlcError, Span, fail
-from dlc.diagnostics.running import CheckpointSkipped, LossNotFinite
+from dlc.diagnostics import Diagnostic, Span, fail
+from dlc.diagnostics.running import BrokenOff, CheckpointSkipped, LossNotFinite
 from dlc.runtime.executable import Factory
 from dlc.runtime.weights import Match
 from dlc.semantics.program import Program, Recipe, StepProgram
 from dlc.train import checkpoint
 from dlc.train.data.dataset import Dataset
-from dlc.train.files import write_atomic
 from dlc.train.folder import RunFolder, create, read_manifest, reopen
 from dlc.train.monitor import Monitor
 from dlc.train.options import Callback, End, Interrupted, Options, Run
@@ -39,7 +37,6 @@ from dlc.train.state import EpochRecord, Metrics, TrainState
 
 Array = np.ndarray[Any, Any]
 ARTIFACT = "model.dlm"
-FAILED_BATCH = "failed-batch.npz"
 
 
 class Trainer:
@@ -79,6 +76,10 @@ class Trainer:
         self.weights: Match | None = None
         """What matched of `Options.weights`."""
         self._stop = False
+        self._whole = True
+        """False from within a batch: some params are updated, others not."""
+        self._lines: list[Mapping[str, Any]] = []
+        """Metrics that are not yet in the folder."""
         self.manifest = manifest_of(
             program, self.recipe, self.data, self.seed, self.epochs, self.options.version
         )
@@ -130,8 +131,15 @@ class Trainer:
         self._stop = True
 
     def save(self) -> Path | None:
-        """Writes a checkpoint now; gives its path. Raises DlcError (E0804)."""
-        return checkpoint.save(self.run_folder.checkpoints, self.state) if self.run_folder else None
+        """Writes a checkpoint now; gives its path. Raises DlcError (E0804, E0814)."""
+        if self.run_folder is None:
+            return None
+        self._check_whole()
+        if self._lines:
+            state = self.state
+            state.metrics_bytes = self.run_folder.append(self._lines, state.metrics_bytes)
+            self._lines.clear()
+        return checkpoint.save(self.run_folder.checkpoints, self.state)
 
     def close(self) -> None:
         """Gives the folder free for others; training can go on only by resuming."""
@@ -190,6 +198,7 @@ class Trainer:
         return self._stop or self.state.epoch >= self.epochs or self.monitor.over(self.state)
 
     def _prepare(self) -> None:
+        self._check_whole()
         if self.run_folder is not None:
             self.run_folder.relock()
         if self._ready:
@@ -242,6 +251,7 @@ class Trainer:
     def _batch(self, rows: Array, epoch: int) -> None:
         state = self.state
         number = state.batches + 1
+        self._whole = False
         for runner in self._programs.training:
             step = runner.step
             if number % step.every:
@@ -255,25 +265,20 @@ class Trainer:
             state.counters[step.name] += 1
             runner.metrics.add(state.accumulators, outputs)
         state.batches = number
+        self._whole = True
+
+    def _check_whole(self) -> None:
+        if not self._whole:
+            raise fail(BrokenOff(str(self.folder) if self.folder else None))
 
     def _fail(
         self, runner: StepRunner, feeds: Mapping[str, Array], rows: Array, epoch: int, value: float
     ) -> None:
-        saved = self._save_batch({**feeds, "rows": rows})
+        arrays = {**feeds, "rows": rows}
+        saved = self.run_folder.save_batch(arrays) if self.run_folder else ""
         batch = self.state.position + 1
         span = _loss_span(runner.step)
         raise fail(LossNotFinite(runner.step.name, str(value), epoch, batch, saved, span))
-
-    def _save_batch(self, arrays: Mapping[str, Array]) -> str:
-        """The path of the saved batch; empty where it cannot be saved."""
-        if self.run_folder is None:
-            return ""
-        path = self.run_folder.path / FAILED_BATCH
-        stream = io.BytesIO()
-        np.savez(stream, **arrays)  # type: ignore[arg-type]
-        with suppress(DlcError):
-            write_atomic(path, stream.getvalue())
-        return str(path) if path.exists() else ""
 
     # ------------------------------------------------------------ the end of an epoch
 
@@ -297,8 +302,7 @@ class Trainer:
     def _save_epoch(self, line: Mapping[str, Any]) -> None:
         if self.run_folder is None:
             return
-        state = self.state
-        state.metrics_bytes = self.run_folder.append(line, state.metrics_bytes)
+        self._lines.append(line)
         self.save()
         if self.options.save_artifact is not None:
             self._save_artifact(self.options.save_artifact)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import signal
@@ -215,6 +216,51 @@ def test_loss_not_finite(tmp_path):
     with np.load(tmp_path / "r" / "failed-batch.npz") as saved:
         assert set(saved.files) == {"x", "y", "rows"}
         assert np.array_equal(saved["x"], data["x"][saved["rows"]])
+
+
+def test_broken_off_within_a_batch(tmp_path):
+    """After a second Ctrl-C nothing half-done is saved, and the folder resumes."""
+    trainer(tmp_path / "whole").run()
+
+    class Impatient(Callback):
+        def on_batch(self, trainer):
+            if trainer.state.batches == 8:
+                runner = trainer._programs.training[1]
+
+                def run(*_):
+                    os.kill(os.getpid(), signal.SIGINT)
+                    os.kill(os.getpid(), signal.SIGINT)
+
+                runner.run = run
+
+    t = trainer(tmp_path / "part", options={"callbacks": (Impatient(),)})
+    with pytest.raises(KeyboardInterrupt) as caught:
+        t.run()
+    assert not isinstance(caught.value, Interrupted)
+    refused("E0814", t.save)
+    refused("E0814", list, t)
+    trainer(options={"resume": tmp_path / "part"}).run()
+    assert contents(tmp_path / "part") == contents(tmp_path / "whole")
+
+
+def test_goes_on_after_a_full_disk(tmp_path, monkeypatch):
+    """What could not be written is written with the next save."""
+
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    class Full(Callback):
+        def on_batch(self, trainer):
+            if trainer.state.batches == 6:
+                monkeypatch.setattr(os, "fsync", full)
+
+    trainer(tmp_path / "whole").run()
+    t = trainer(tmp_path / "part", options={"callbacks": (Full(),)})
+    refused("E0804", t.run)
+    monkeypatch.undo()
+    assert len(list(t)) == 2
+    t.close()
+    assert contents(tmp_path / "part") == contents(tmp_path / "whole")
 
 
 def test_best_epoch_is_the_result(tmp_path):
