@@ -21,11 +21,14 @@ if TYPE_CHECKING:
     from dlc.runtime.module import Module
     from dlc.runtime.pool import set_threads
     from dlc.semantics import check_file as check
+    from dlc.train.options import Callback, Run
 
 __version__ = "0.1.0"
 __all__ = [
+    "Callback",
     "DlcError",
     "Module",
+    "Run",
     "Trainer",
     "__version__",
     "check",
@@ -36,6 +39,8 @@ __all__ = [
 ]
 
 _LAZY = {
+    "Callback": ("dlc.train.options", "Callback"),
+    "Run": ("dlc.train.options", "Run"),
     "DlcError": ("dlc.diagnostics", "DlcError"),
     "Trainer": ("dlc.api", "Trainer"),
     "train": ("dlc.api", "train"),

@@ -59,6 +59,19 @@ def test_the_loop_in_the_users_hands(path, data, capsys):
     assert capsys.readouterr() == ("", "")
 
 
+def test_callbacks(path, data):
+    class Watch(dlc.Callback):
+        batches = 0
+
+        def on_batch(self, trainer):
+            self.batches += 1
+
+    watch = Watch()
+    run = dlc.train(path, data=data, callbacks=[watch], interpret=True, progress=False)
+    assert isinstance(run, dlc.Run)
+    assert watch.batches == 3 * 4
+
+
 def test_saved_and_loaded(path, data, tmp_path):
     run = dlc.train(path, data=data, folder=tmp_path / "run", interpret=True, progress=False)
     assert run.folder == tmp_path / "run"
