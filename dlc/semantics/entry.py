@@ -38,6 +38,29 @@ def enter(
 ) -> Value:
     """Elaborate a body for one call; the result in the caller's axes."""
     frame = body_frame(machine, decl, file, caller, span, instance)
+    try:
+        return _enter(machine, decl, frame, given, arrows, caller, span)
+    except Mistake as mistake:
+        if mistake.case.place.source is file.source and _within(mistake.case.place, decl.span):
+            machine.report(mistake.case, frame)
+            return POISON
+        raise
+
+
+def _within(place: Span, whole: Span) -> bool:
+    return whole.start <= place.start < whole.end
+
+
+def _enter(
+    machine: Machine,
+    decl: Decl,
+    frame: Frame,
+    given: Mapping[str, Given],
+    arrows: Sequence[Arrow],
+    caller: Frame,
+    span: Span,
+) -> Value:
+    instance = frame.instance
     entry = Entry(machine, frame, caller, decl.name.text, span)
     entry.strict = isinstance(decl, tree.Model)
     config = instance.config if instance is not None else None
