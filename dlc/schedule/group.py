@@ -105,7 +105,7 @@ def _join(state: Grouping, kernel: Kernel, node: Node) -> bool:
     if kernel.contraction:
         if reduces(node) or set(outer) != free or len(outer) != len(kernel.outer):
             return False
-    elif outer != kernel.outer and volume([i.size for i in outer]) < min(ROWS, _rows(kernel.outer)):
+    elif _rows(outer) < min(ROWS, max(_rows(kernel.outer), _rows([*free]))):
         return False
     if any(k is not kernel and state.depends(k, kernel) for k in state._homes(node)):
         return False

@@ -66,8 +66,15 @@ class _Lowering:
         if reduced:
             self.key[node] = (level, frozenset(free), frozenset(reduced))
             return
-        twin = next((k for k in self.key.values() if k[0] == level and k[1] | k[2] == loops), None)
-        self.key[node] = twin or (level, loops, frozenset())
+        self.key[node] = (level, loops, frozenset())
+
+    def share(self) -> None:
+        """Maps join the loops of a reduction of their level."""
+        reductions = [k for k in self.key.values() if k[2]]
+        for node, key in self.key.items():
+            if not key[2]:
+                twins = (k for k in reductions if k[0] == key[0] and k[1] | k[2] == key[1])
+                self.key[node] = next(twins, key)
 
     def loops(self, node: Node) -> frozenset[Iter]:
         return self.key[node][1] | self.key[node][2]
@@ -81,6 +88,7 @@ def lower(facts: Facts, kernel: Kernel, buffer_of: BufferOf) -> None:
         return
     for node in kernel.members:
         state.place(node)
+    state.share()
     kernel.nests = []
     for key in sorted(set(state.key.values()), key=lambda k: _first(kernel, state, k)):
         _nest(state, key)
