@@ -1,0 +1,138 @@
+"""What the scheduler decides: what shares a kernel, what gets memory, how indices simplify."""
+
+import pytest
+
+from dlc.graph import Axis, Graph, Node, Size, TensorType, input_node
+from dlc.ops import build as b
+from dlc.schedule.index import Affine, Iter, at, bounds, inside
+from dlc.schedule.schedule import schedule
+from dlc.schedule.tile import Target
+from dlc.transform.pipeline import lower
+
+N, C, D, H, K, X, Y, KX, KY = (Axis(a) for a in ("N", "C", "D", "H", "K", "X", "Y", "KX", "KY"))
+ROWS = Size.symbol("N")
+TARGET = Target(lanes=8, registers=16)
+
+
+def _tensor(name: str, *dims, dtype="f32", role="data") -> Node:
+    return input_node(name, TensorType.of(dtype, dims), role)
+
+
+def _scheduled(*outputs: Node):
+    inputs = tuple(
+        dict.fromkeys(n for n in Graph((), dict(enumerate(outputs))).nodes if n.op == "input")
+    )
+    graph = Graph(inputs, {f"out{i}": n for i, n in enumerate(outputs)})
+    return schedule(lower(graph), TARGET)
+
+
+def _convolution(x: Node, w: Node) -> Node:
+    rows = b.window(x, Y, KY, 3, before=1, after=1)
+    return b.dot(b.window(rows, X, KX, 3, before=1, after=1), w, (C, KY, KX))
+
+
+def test_a_dense_layer_is_one_kernel():
+    x, w, bias = _tensor("x", (N, ROWS), (C, 40)), _tensor("w", (C, 40), (H, 32)), None
+    bias = _tensor("b", (H, 32))
+    y = b.add(b.dot(x, w, (C,)), bias)
+    (kernel,) = _scheduled(b.where(b.gt(y, 0.0), y, 0.0)).kernels
+    assert kernel.contraction
+    assert [n.op for n in kernel.members] == ["dot", "where"]
+
+
+def test_softmax_is_one_kernel_of_three_passes():
+    x = _tensor("x", (N, ROWS), (K, 100))
+    e = b.exp(b.sub(x, b.reduce_max(x, (K,))))
+    (kernel,) = _scheduled(b.div(e, b.reduce_sum(e, (K,)))).kernels
+    assert len(kernel.nests) == 3
+    assert kernel.outer[0].size == ROWS
+
+
+def test_a_convolution_unfolds_nothing():
+    """Beside halos and second layouts of weights, the arena holds inputs and outputs alone."""
+    image, first, second = (
+        _tensor("image", (N, ROWS), (C, 16), (Y, 20), (X, 20)),
+        _tensor("w1", (C, 16), (KY, 3), (KX, 3), (D, 16)),
+        _tensor("w2", (C, 16), (KY, 3), (KX, 3), (H, 16)),
+    )
+    hidden = b.rename(b.tanh(_convolution(image, first)), {D: C})
+    result = _scheduled(_convolution(hidden, second))
+    largest = max(buffer.elements.value({"N": 1}) for buffer in result.buffers.values())
+    assert largest <= 22 * 22 * 16  # one image with its halo
+
+
+def test_the_gradient_of_a_convolution_unfolds_nothing():
+    image = _tensor("image", (N, ROWS), (C, 16), (Y, 20), (X, 20))
+    w = _tensor("w", (C, 16), (KY, 3), (KX, 3), (D, 16), role="param")
+    loss = b.reduce_sum(b.tanh(_convolution(b.tanh(image), w)), (N, Y, X, D))
+    result = _scheduled(b.grad(loss, w), b.grad(loss, image))
+    assert max(x.elements.value({"N": 1}) for x in result.buffers.values()) <= 22 * 22 * 16
+
+
+def test_updates_are_maps_over_one_loop():
+    """So their text does not depend on the shape: one kernel serves all parameters."""
+    kernels = []
+    for shape in (((C, 3), (H, 32)), ((C, 7), (H, 16), (K, 5))):
+        p = _tensor("p", *shape, role="param")
+        g = _tensor("g", *shape)
+        graph = Graph((p, g), {"update:p": b.sub(p, b.mul(g, 0.1))})
+        (kernel,) = schedule(lower(graph), TARGET).kernels
+        kernels.append(kernel)
+    assert [len(k.outer) for k in kernels] == [1, 1]
+
+
+def test_a_dear_scalar_is_computed_once():
+    x, t = _tensor("x", (N, ROWS)), _tensor("t")
+    result = _scheduled(b.mul(x, b.exp(b.cos(t))))
+    assert sorted(len(k.outer) for k in result.kernels) == [0, 1]
+
+
+def test_what_nothing_needs_has_no_memory():
+    x = _tensor("x", (N, ROWS), (K, 9))
+    result = _scheduled(b.reduce_sum(b.tanh(b.exp(x)), (K,)))
+    assert {n.op for n in result.buffers} == {"input", "reduce_sum"}
+
+
+def test_the_schedule_does_not_depend_on_other_schedules():
+    x, w = _tensor("x", (N, ROWS), (C, 40)), _tensor("w", (C, 40), (H, 32))
+    shapes = []
+    for _ in range(2):
+        (kernel,) = _scheduled(b.dot(x, w, (C,))).kernels
+        shapes.append([(i.axis.name, n) for i, n in kernel.tile.items()])
+    assert shapes[0] == shapes[1]
+
+
+# ---- indices ----
+I, J = Iter(Axis("I"), Size.of(6)), Iter(Axis("J"), Size.of(8))
+
+
+def test_a_quotient_that_is_provable_is_affine():
+    index = at(I) * 8 + at(J)
+    assert index // 8 == at(I)
+    assert index % 8 == at(J)
+
+
+def test_a_merged_axis_that_lies_as_before_is_one_term():
+    whole = Iter(Axis("M"), Size.of(48))
+    index = at(whole)
+    assert index // 8 * 8 + index % 8 == index
+
+
+def test_bounds_hold_for_run_time_sizes():
+    rows = Iter(Axis("N"), ROWS)
+    assert bounds(at(rows) * 2 + 1) == (Size.of(1), ROWS * 2 - 1)
+    assert inside(at(rows), ROWS)
+    assert not inside(at(rows) + 1, ROWS)
+    assert not inside(at(rows) - 1, ROWS)
+
+
+@pytest.mark.parametrize(("divisor", "expected"), [(16, 1), (12, None)])
+def test_neighbours_inside_a_panel_are_one_step_apart(divisor, expected):
+    lane = Iter(Axis("L"), Size.of(64))
+    index = at(lane) % divisor + at(lane) // divisor * 1000
+    step = index.step(lane, 8)
+    assert step == (None if expected is None else Size.of(expected))
+
+
+def test_affine_sums_drop_what_cancels():
+    assert at(I) - at(I) == Affine()
