@@ -11,7 +11,7 @@ import zipfile
 
 import numpy as np
 import pytest
-from small_programs import WEIGHTS, expected, module
+from small_modules import WEIGHTS, expected, module
 
 import dlc
 from dlc.runtime import artifact, container

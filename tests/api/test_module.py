@@ -5,7 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
-from small_programs import WEIGHTS, dense_graph, expected, module, noise_graph, pair_graph
+from small_modules import WEIGHTS, dense_graph, expected, module, noise_graph, pair_graph
 
 import dlc
 

@@ -10,7 +10,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from small_programs import WEIGHTS, dense_graph, expected, module, noise_graph, pair_graph
+from small_modules import WEIGHTS, dense_graph, expected, module, noise_graph, pair_graph
 
 import dlc
 from dlc.codegen.machine import LEVELS, host

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import safetensors.numpy
-from small_programs import WEIGHTS, module
+from small_modules import WEIGHTS, module
 
 import dlc
 from dlc.runtime.weights import artifact_path, match, read_weights
