@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import replace
 
 from dlc.diagnostics import Diagnostic, DlcError, Source
 from dlc.diagnostics.limits import OutOfMemory, TooDeep
+from dlc.diagnostics.record import replaced
 from dlc.graph import ITEM_BYTES
 from dlc.semantics.builtins import BUILTINS
 from dlc.semantics.expressions import HANDLERS
@@ -40,7 +40,8 @@ def check_file(
         machine.report(stop.case, file_frame(machine, file))
         program = None
     except RecursionError:
-        machine.report(TooDeep(place=file.root.span), file_frame(machine, file))
+        frame = file_frame(machine, file)
+        machine.report(TooDeep(place=machine.at or file.root.span), frame)
         program = None
     if machine.found or program is None:
         raise DlcError(sorted(machine.found.values(), key=_place))
@@ -109,7 +110,7 @@ def _program(
     recipes: dict[str, tuple[Recipe, Reading]],
 ) -> Program:
     hypers = {
-        name: replace(h, fixed=h.type != "float" or name in machine.fixed)
+        name: replaced(h, fixed=h.type != "float" or name in machine.fixed)
         for name, h in machine.hypers.items()
     }
     warnings = tuple(sorted(machine.warned.values(), key=_place))

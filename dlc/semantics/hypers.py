@@ -58,6 +58,7 @@ def _declare(
     default = machine.evaluate(item.default, frame)
     if default is POISON:
         return
+    machine.fix(default)
     value = typed(default, kind)
     if value is None:
         why = f"the default is no {kind}"

@@ -53,6 +53,8 @@ class Machine:
     """For each body (by identity) the names that it gives a value to."""
     scopes: int = 0
     statements: int = 0
+    at: Span | None = None
+    """The statement that is being run."""
 
     def evaluate(self, node: tree.Expr, frame: Frame) -> Value:
         """The value of an expression; POISON after a mistake, which is reported."""
@@ -114,6 +116,7 @@ class Machine:
     def count_statement(self, span: Span) -> None:
         """Stop programs whose loops would never end in practice."""
         self.statements += 1
+        self.at = span
         if self.statements > MAX_STATEMENTS:
             count = f"more than {MAX_STATEMENTS:,} statements"
             raise Stop(TooManyTurns(place=span, count=count, limit=MAX_STATEMENTS))

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Literal
 
 from dlc.diagnostics import Diagnostic, Source, Span
+from dlc.diagnostics.record import record
 from dlc.graph import Graph, Node, TensorType
 
 Scalar = int | float | bool | str
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Port:
     """A named input or output of a program."""
 
@@ -21,7 +22,7 @@ class Port:
     span: Span | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class ParamInfo:
     """A tensor that training owns: trained (`param`) or not (`state`)."""
 
@@ -39,7 +40,7 @@ class ParamInfo:
         return self.path.rpartition(".")[0]
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Hyper:
     """A number or word that the command line may set and the tuner may vary."""
 
@@ -55,7 +56,7 @@ class Hyper:
     span: Span
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class ModelProgram:
     """The inference program of one model."""
 
@@ -67,7 +68,7 @@ class ModelProgram:
     """Paths of the params and states that it reads, in the order of their declaration."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class DataFile:
     """A file of a data source; `column` where the file holds one column alone."""
 
@@ -76,7 +77,7 @@ class DataFile:
     span: Span
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class DataSpec:
     """A data source as it was written.
 
@@ -90,7 +91,7 @@ class DataSpec:
     span: Span
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class StepProgram:
     """One step of a recipe."""
 
@@ -105,7 +106,7 @@ class StepProgram:
     span: Span
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Recipe:
     """One `train` block."""
 
@@ -123,7 +124,7 @@ class Recipe:
     span: Span
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Program:
     """A checked file."""
 

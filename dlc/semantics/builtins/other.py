@@ -147,7 +147,7 @@ def constant(machine: Machine, frame: Frame, args: Arguments, span: Span) -> Val
     given = read(frame, "constant", args, span, ["table", "axes"])
     place = given.place("table")
     axes = given.axes("axes").items
-    array = _array(given.get("table"), place)
+    array = _array(machine, given.get("table"), place)
     if array.ndim != len(axes):
         left, right = array.ndim, len(axes)
         raise Mistake(
@@ -165,10 +165,11 @@ def constant(machine: Machine, frame: Frame, args: Arguments, span: Span) -> Val
     return frame.tensor("table", (), span, value=stored, dtype=dtype, axes=axes)
 
 
-def _array(value: Value, span: Span) -> np.ndarray[Any, Any]:
+def _array(machine: Machine, value: Value, span: Span) -> np.ndarray[Any, Any]:
     def depth(part: Value) -> tuple[int, ...]:
         if not isinstance(part, (list, tuple)):
             if isinstance(part, (int, float)):
+                machine.fix(part)
                 return ()
             raise Mistake(TableShape(place=span, why=f"{describe(part)} is no number"))
         shapes = {depth(p) for p in part}

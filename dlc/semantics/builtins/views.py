@@ -145,6 +145,8 @@ def flip(machine: Machine, frame: Frame, args: Arguments, span: Span) -> Value:
 def fill_value(frame: Frame, given: Read, x: Tensor) -> float:
     """The `value=` put around a tensor, in its dtype."""
     value = numeric(frame, given.get("value", 0), given.place("value"))
+    frame.machine.fix(value)
+    value = float(value) if isinstance(value, float) else value
     if not isinstance(value, (int, float)):
         what = f"value of {given.callee}"
         raise Mistake(
