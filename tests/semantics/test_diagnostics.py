@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-
 import pytest
 
 from dlc.diagnostics import DlcError, Source, render
 from dlc.diagnostics.placed import Placed
 from dlc.diagnostics.record import replaced
-from dlc.semantics import check, check_file, machine, scope
+from dlc.semantics import check_file, machine, scope, sizes
 from tests.golden import cases
 
 
@@ -30,7 +29,7 @@ def without_library(case):
 
 @pytest.mark.parametrize("case", cases("check"))
 def test_report(case, golden, monkeypatch):
-    monkeypatch.setattr(check, "memory_bytes", lambda: 16 * 2**30)
+    monkeypatch.setattr(sizes, "memory_bytes", lambda: 16 * 2**30)
     monkeypatch.setattr(scope, "MAX_NODES", 2000)
     monkeypatch.setattr(machine, "MAX_STATEMENTS", 10_000)
     golden(case, report)
