@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import tempfile
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,8 +11,9 @@ import click
 
 from dlc.cli.console import Console
 from dlc.cli.options import common, interpreted, threads
-from dlc.diagnostics import fail
+from dlc.diagnostics import Source, fail
 from dlc.diagnostics.artifact import ArtifactDamaged
+from dlc.diagnostics.record import replaced
 
 if TYPE_CHECKING:
     from dlc.runtime.artifact import Contents
@@ -81,7 +81,8 @@ def _program(contents: Contents, folder: Path) -> Program:
             target.write_text(text, encoding="utf-8")
         main = _inside(next(iter(contents.sources)))
         program: Program = check_file(Path(place) / main, sets=contents.hypers)
-    return replace(program, source=replace(program.source, path=str(folder / main)))
+    source = Source(str(folder / main), program.source.text)
+    return replaced(program, source=source)
 
 
 def _inside(name: str) -> str:
