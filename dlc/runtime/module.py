@@ -25,6 +25,7 @@ from dlc.runtime.artifact import Contents
 from dlc.runtime.executable import Array, Executable, Factory, Port, ports
 from dlc.runtime.params import Params, params_of, show
 from dlc.runtime.probe import COTANGENT, gradient_graph, value_graph
+from dlc.runtime.rows import in_parts
 
 ASKED = ("data", "hyper", "clock")
 """The roles of what a call gives, or leaves at its default."""
@@ -174,7 +175,8 @@ class Model:
         with self._lock:
             if key not in self._entries:
                 stored = self._stored(self.name) if key == ("", "") else None
-                program = stored or self._build(make())
+                graph = make()
+                program = in_parts(stored or self._build(graph), graph)
                 program.bind(self._params.arrays)
                 self._entries[key] = self._entry(program)
             return self._entries[key]
