@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from dlc.graph import ITEM_BYTES, Axis, Graph, Node, Size, TensorType
-from dlc.ops import NUMPY_DTYPES
+from dlc.ops import NUMPY_DTYPES, REGISTRY
 from dlc.reference.feeds import bind_feeds
 from dlc.runtime.executable import Array, Executable, Port
 
@@ -93,7 +93,7 @@ def independent_rows(graph: Graph) -> Rows | None:
     first = all(n.type.dims[:1] == ((axis, size),) for n in (*inputs, *outputs))
     if not first or not all(_keeps_rows(node, axis, size) for node in graph.nodes):
         return None
-    row = sum(_bytes(node.type, size) for node in graph.nodes if node.type.has(axis))
+    row = sum(_bytes(n.type, size) for n in graph.nodes if n.type.has(axis) and _stored(n))
     names = tuple(str(n.attrs["name"]) for n in inputs)
     return Rows(names, max(SMALLEST_PART, PART_BYTES // max(row, 1)))
 
@@ -116,6 +116,10 @@ def _touches(value: Any, axis: Axis, size: Size) -> bool:
     if isinstance(value, Size):
         return bool(value.symbols)
     return bool(isinstance(value, Axis) and value == axis)
+
+
+def _stored(node: Node) -> bool:
+    return node.op == "input" or REGISTRY[node.op].kind != "view"
 
 
 def _mentions(type: TensorType) -> bool:
