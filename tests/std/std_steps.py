@@ -13,6 +13,32 @@ from dlc.semantics.program import Program
 from dlc.transform.pipeline import lower
 from dlc.transform.precision import widen
 
+STEP = """
+axis N, F = 3
+model M(x: f32[N, F]) -> f32[N, F]:
+    param w: float[F] = 0.5
+    param b: float[F] = 0.25, decay=false
+    return x * w + b
+train fit:
+    batch N = 4
+    step(x: f32[N, F]):
+        y = M(x)
+        minimize sum(y ** 2 + 0.1 * y) wrt M using OPTIMIZER
+"""
+
+NORM = """
+axis N, C = 2, T = 5
+hyper lr: float = 0.0
+model M(x: f32[N, C, T]) -> f32[N, C, T]:
+    return x |> BatchNorm(C, momentum=0.3)
+train fit:
+    batch N = 4
+    step(x: f32[N, C, T]):
+        y = M(x)
+        minimize mean(y ** 2) wrt M using sgd(lr)
+        metric first = mean(y[N=0, C=1, T=0])
+"""
+
 
 @dataclass
 class Steps:

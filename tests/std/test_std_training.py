@@ -4,20 +4,7 @@ import math
 
 import numpy as np
 import pytest
-from std_steps import Steps
-
-STEP = """
-axis N, F = 3
-model M(x: f32[N, F]) -> f32[N, F]:
-    param w: float[F] = 0.5
-    param b: float[F] = 0.25, decay=false
-    return x * w + b
-train fit:
-    batch N = 4
-    step(x: f32[N, F]):
-        y = M(x)
-        minimize sum(y ** 2 + 0.1 * y) wrt M using OPTIMIZER
-"""
+from std_steps import NORM, STEP, Steps
 
 
 def gradients(x, w, b):
@@ -142,20 +129,6 @@ def test_schedules(written, rate):
         steps.run(epoch=2 * t, x=x)
         b = b - rate(t) * 4 * (2 * b + 0.1)
         np.testing.assert_allclose(steps.values["M.b"], b, 1e-7)
-
-
-NORM = """
-axis N, C = 2, T = 5
-hyper lr: float = 0.0
-model M(x: f32[N, C, T]) -> f32[N, C, T]:
-    return x |> BatchNorm(C, momentum=0.3)
-train fit:
-    batch N = 4
-    step(x: f32[N, C, T]):
-        y = M(x)
-        minimize mean(y ** 2) wrt M using sgd(lr)
-        metric first = mean(y[N=0, C=1, T=0])
-"""
 
 
 def test_batch_norm_while_training():
