@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from dlc.codegen.compile import compile_all, kernel_key
 from dlc.codegen.machine import Machine
+from dlc.codegen.objects import compile_all, kernel_key
 from dlc.codegen.printer import Printed, describe, print_kernel
 from dlc.graph import Graph, Size
 from dlc.ops import NUMPY_DTYPES

@@ -2,17 +2,27 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
+from functools import lru_cache
+from pathlib import Path
 
+from dlc import cache
 from dlc.codegen.machine import LEVELS, Machine, host
+from dlc.codegen.objects import cached_objects
 from dlc.codegen.program import Generated, generate
 from dlc.graph import Graph
+from dlc.reference.text import print_graph
 from dlc.runtime.compiled import NativeExecutable
 from dlc.runtime.executable import Executable
 from dlc.runtime.interpreted import Interpreted
 from dlc.runtime.pool import available_processors
 from dlc.runtime.stored import object_file, plan_file
+from dlc.schedule.plan import Plan
 from dlc.transform.pipeline import lower
+
+PLANS = "plans"
+"""The kind of plans in the cache."""
 
 
 def build_executable(
@@ -24,8 +34,41 @@ def build_executable(
     """
     if interpret:
         return Interpreted(lower(graph))
-    generated = generated_of(graph, host())
-    return NativeExecutable(generated.plan, _objects(generated), threads)
+    plan, objects = _native(graph, host())
+    return NativeExecutable(plan, objects, threads)
+
+
+def _native(graph: Graph, machine: Machine) -> tuple[Plan, Mapping[str, bytes]]:
+    """The plan of a graph and its objects: as they were made before, where both are cached."""
+    key = _plan_key(graph, machine)
+    data = cache.get(PLANS, key)
+    if data is not None:
+        plan = Plan.from_json(data.decode())
+        objects = cached_objects(plan.kernels)
+        if objects is not None:
+            return plan, objects
+    generated = generated_of(graph, machine)
+    objects = _objects(generated)
+    cache.put(PLANS, key, generated.plan.to_json().encode())
+    return generated.plan, objects
+
+
+def _plan_key(graph: Graph, machine: Machine) -> str:
+    """A hash of the graph with its places, of the machine and of what makes plans of graphs."""
+    text = print_graph(graph, spans=True)
+    target = f"{machine.name} {machine.lanes} {machine.registers} {machine.cpu} {machine.features}"
+    return hashlib.sha256(f"{_revision()}\n{target}\n{text}".encode()).hexdigest()
+
+
+@lru_cache(maxsize=1)
+def _revision() -> str:
+    """A hash of the sources of the middle of the compiler: another form of it makes other plans."""
+    whole = hashlib.sha256()
+    root = Path(__file__).parents[1]
+    for package in ("graph", "ops", "transform", "schedule", "codegen"):
+        for path in sorted((root / package).rglob("*.py")):
+            whole.update(path.read_bytes())
+    return whole.hexdigest()
 
 
 def generated_of(graph: Graph, machine: Machine) -> Generated:

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from dlc import cache
-from dlc.codegen.compile import compile_kernel, kernel_key
+from dlc.codegen.compile import compile_kernel
 from dlc.codegen.machine import Machine, host
+from dlc.codegen.objects import kernel_key
 from dlc.runtime.native import LOADER
 
 RUN = ctypes.CFUNCTYPE(None, ctypes.c_int64, ctypes.c_int64, ctypes.c_int64)

@@ -5,10 +5,12 @@ import numpy as np
 import pytest
 
 from dlc import cache
-from dlc.codegen import compile as compiler
-from dlc.codegen.compile import CompileError, compile_all, compile_kernel, kernel_key, plain
+from dlc.codegen import compile as compile_module
+from dlc.codegen import objects as compiler
+from dlc.codegen.compile import ALLOWED_SYMBOLS, CompileError, compile_kernel
 from dlc.codegen.elf import undefined_symbols
 from dlc.codegen.machine import LEVELS, host
+from dlc.codegen.objects import compile_all, kernel_key, plain
 from dlc.runtime.native import LOADER, LoadError
 
 TEXT = """
@@ -51,7 +53,7 @@ def test_objects_are_cached_and_damage_is_repaired(empty_cache, monkeypatch):
         calls.append(args)
         return real(*args, **options)
 
-    monkeypatch.setattr(compiler, "compile_kernel", counted)
+    monkeypatch.setattr(compile_module, "compile_kernel", counted)
     assert compile_all(texts, host(), workers=1) == first
     assert not calls
     path = cache.directory() / compiler.KIND / kernel_key(texts["a"], host())
@@ -95,7 +97,7 @@ FORMULA = (
 @pytest.mark.parametrize("name", LEVELS)
 def test_every_level_compiles_without_foreign_symbols(name):
     code = compile_kernel(text(FORMULA), LEVELS[name])
-    assert undefined_symbols(code) <= compiler.ALLOWED_SYMBOLS
+    assert undefined_symbols(code) <= ALLOWED_SYMBOLS
 
 
 def test_lower_levels_run_here(make_native):

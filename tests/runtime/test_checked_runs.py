@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from dlc.codegen.compile import compile_all
 from dlc.codegen.machine import host
+from dlc.codegen.objects import compile_all
 from dlc.graph import Axis, Size
 from dlc.runtime.checked import CheckedExecutable, GuardError
 from dlc.schedule.plan import Buffer, BufferRef, Plan, PlanPort, Row

@@ -7,8 +7,8 @@ import threading
 import numpy as np
 import pytest
 
-from dlc.codegen.compile import compile_all
 from dlc.codegen.machine import host
+from dlc.codegen.objects import compile_all
 from dlc.diagnostics import DlcError
 from dlc.graph import Axis, RangeCheck, Size, SizeCheck
 from dlc.runtime import pool
