@@ -170,3 +170,15 @@ def test_constant_initial_values():
     found = interpret(lower(check_file(Source("init.dl", text)).init()), {})
     for number, value in enumerate((0, 1, 0.5)):
         assert (found[f"M.linear_{number}.weight"] == value).all()
+
+
+@pytest.mark.parametrize(("rows", "columns"), [(40, 40), (60, 8), (8, 60)])
+def test_orthogonal_initial_values(rows, columns):
+    text = (
+        f"axis N, F = {rows}, K = {columns}\nmodel M(x: f32[N, F]) -> f32[N, K]:\n"
+        "    return Linear(F -> K, init=orthogonal)(x)\n"
+    )
+    graph = lower(check_file(Source("init.dl", text)).init())
+    seeds = {n.attrs["name"]: np.int64(3) for n in graph.inputs}
+    weight = interpret(graph, seeds)["M.linear_0.weight"]
+    np.testing.assert_allclose(np.linalg.svd(weight, compute_uv=False), 1, atol=1e-5)
