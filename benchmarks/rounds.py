@@ -96,7 +96,8 @@ def measure(model: str, names: Sequence[str], settings: Settings) -> Result:
             except NotInstalled as error:
                 print(f"{name} is left out: {error}", file=sys.stderr)
                 continue
-            workers[name] = stack.enter_context(Worker(name, model, folder, settings))
+            cache = folder / f"cache-{name}"
+            workers[name] = stack.enter_context(Worker(name, model, folder, settings, cache))
             found[name]["version"] = workers[name].version
         losses = compare(model, workers)
         timed = {
