@@ -21,6 +21,7 @@ from dlc.runtime.weights import artifact_path, match, read_weights
 from dlc.semantics import check_file
 from dlc.semantics.program import Program
 from dlc.train import loop
+from dlc.train.folder import read_manifest
 from dlc.train.options import Callback, Options, Run
 from dlc.train.progress import Progress
 
@@ -83,7 +84,9 @@ class Trainer(loop.Trainer):
         threads: int | None = None,
         options: Options | None = None,
     ) -> None:
-        program = path if isinstance(path, Program) else check_file(path, sets=sets or {})
+        if not isinstance(path, Program):
+            path = checked_for(path, sets or {}, resume)
+        program = path
         options = options or Options(
             epochs=epochs,
             seed=seed,
@@ -104,6 +107,14 @@ class Trainer(loop.Trainer):
             test=test,
             options=options,
         )
+
+
+def checked_for(
+    path: PathLike, sets: Mapping[str, object], resume: PathLike | None = None
+) -> Program:
+    """The program of a file; a run that goes on keeps the hypers that it began with."""
+    kept = read_manifest(Path(resume))["hypers"] if resume is not None else {}
+    return check_file(path, sets={**kept, **sets})
 
 
 def train(

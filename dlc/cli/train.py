@@ -48,12 +48,11 @@ def command(
     if resume is not None and (output is not None or weights is not None):
         raise click.UsageError("--resume goes on as the run began: without -o and --weights")
     import dlc
-    from dlc.api import Trainer, artifact_writer
+    from dlc.api import Trainer, artifact_writer, checked_for
     from dlc.cli.watch import watchers
-    from dlc.semantics import check_file
     from dlc.train.options import Options
 
-    program = check_file(file, sets=sets)
+    program = checked_for(file, sets, resume)
     console.diagnose(program.warnings)
     options = Options(
         epochs=epochs,
