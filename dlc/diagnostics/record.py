@@ -50,6 +50,7 @@ def _made(kind: Any, kw_only: bool) -> Any:
         contents.setdefault(method.__name__, method)
     made: Any = type(kind)(kind.__name__, kind.__bases__, contents)
     made.__qualname__ = kind.__qualname__
+    made._setters = {name: getattr(made, name).__set__ for name in fields}
     return made
 
 
@@ -93,16 +94,18 @@ class _Shared:
     _fields: ClassVar[dict[str, Field[Any]]]
     _positional: ClassVar[tuple[str, ...]]
     _compared: ClassVar[tuple[str, ...]]
+    _setters: ClassVar[dict[str, Callable[..., None]]]
 
     def __init__(self, *values: object, **named: object) -> None:
         kind = type(self)
         positional = kind._positional
         if len(values) > len(positional):
             raise TypeError(f"{kind.__name__} takes {len(positional)} values, not {len(values)}")
+        setters = kind._setters
         for name, value in zip(positional, values, strict=False):
-            _set(self, name, value)
+            setters[name](self, value)
         for name, value in named.items():
-            _set(self, name, value)
+            setters[name](self, value)
         if len(values) + len(named) != len(kind._fields):
             _fill(self, kind, {*positional[: len(values)], *named})
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import cache
 from typing import Any
 
 from dlc.syntax.builder import Builder
@@ -14,6 +13,10 @@ END_OF_TEXT = "$END"
 TEXTS_BY_TERMINAL: dict[str, str] = WORDS
 TERMINALS_BY_TEXT: dict[str, str] = {text: terminal for terminal, text in WORDS.items()}
 _METHODS = [getattr(Builder(), method, None) for _, _, method, _, _ in RULES]
+_SINGLE = [origin if length == 1 and expand else None for origin, length, _, _, expand in RULES]
+"""The symbol of a rule that leaves its one child as it is."""
+_ROWS: list[dict[str, int] | None] = [None] * len(STATES)
+"""The states that were met, read."""
 
 
 class Machine:
@@ -36,12 +39,16 @@ class Machine:
     def feed(self, token: Token) -> bool:
         """Take a token; False if it may not come here (the state is then spoiled)."""
         states, symbol = self._states, token.type
-        while (action := _actions(states[-1]).get(symbol)) is not None:
+        while (action := (_ROWS[states[-1]] or _actions(states[-1])).get(symbol)) is not None:
             if action >= 0:
                 states.append(action)
                 self._values.append(token)
                 return True
-            self._reduce(-1 - action)
+            single = _SINGLE[-1 - action]
+            if single is None:
+                self._reduce(-1 - action)
+            else:
+                states[-1] = (_ROWS[states[-2]] or _actions(states[-2]))[single]
         return False
 
     def finish(self) -> Any:
@@ -101,8 +108,10 @@ def _kept(given: list[Any], children: tuple[Any, ...]) -> list[Any]:
     return kept + [None] * children[-1]
 
 
-@cache
 def _actions(state: int) -> dict[str, int]:
     """For each symbol the state that follows, or -1 less the rule to reduce."""
-    words = STATES[state].split(" ")
-    return dict(zip(words[::2], map(int, words[1::2]), strict=True))
+    row = _ROWS[state]
+    if row is None:
+        words = STATES[state].split(" ")
+        row = _ROWS[state] = dict(zip(words[::2], map(int, words[1::2]), strict=True))
+    return row

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import field
+from operator import attrgetter
 from typing import Any, Literal, TypeAlias
 
 from dlc.diagnostics import Span
@@ -585,20 +586,19 @@ def walk(node: Node) -> Iterator[Node]:
 def children(node: Node) -> list[Node]:
     """The nodes directly below a node, in the order of the text."""
     found: list[Node] = []
-    for value in _values_of(type(node))(node):
-        if isinstance(value, Node):
+    kind = type(node)
+    for value in (_READERS.get(kind) or _reader(kind))(node):
+        if value.__class__ is tuple:
+            found += value
+        elif isinstance(value, Node):
             found.append(value)
-        elif isinstance(value, tuple):
-            found.extend(value)
     return found
 
 
-def _values_of(kind: type[Node]) -> Callable[[Node], tuple[Any, ...]]:
-    reader = _READERS.get(kind)
-    if reader is None:
-        names = [name for name in names_of(kind) if name not in ("span", "place")]
-        members = [kind.__dict__[name].__get__ for name in names]
-        reader = _READERS[kind] = lambda node: tuple(member(node) for member in members)
+def _reader(kind: type[Node]) -> Callable[[Node], tuple[Any, ...]]:
+    """Gives the fields that may hold nodes; behind two spans, so that there are always several."""
+    names = [name for name in names_of(kind) if name not in ("span", "place", "text", "op")]
+    reader = _READERS[kind] = attrgetter("span", "span", *names)
     return reader
 
 

@@ -13,9 +13,9 @@ from dlc.semantics.elementwise import common_dtype, to_node
 from dlc.semantics.indexing import require_axis
 from dlc.semantics.lookup import lookup_axes
 from dlc.semantics.machine import Machine
-from dlc.semantics.scope import Frame, Mistake
+from dlc.semantics.scope import Frame, Mistake, Silent
 from dlc.semantics.sizes import as_size, meet, numeric, same_size
-from dlc.semantics.values import Arrow, Tensor, Value, describe, is_number, show_axes
+from dlc.semantics.values import POISON, Arrow, Tensor, Value, describe, is_number, show_axes
 
 
 def rename(machine: Machine, frame: Frame, args: Arguments, span: Span) -> Value:
@@ -232,6 +232,8 @@ def _listed(frame: Frame, given: Read) -> list[Node]:
         what = given.callee
         raise Mistake(WrongKind(place=span, what=what, wanted=wanted, got=got))
     values = [numeric(frame, v, span) for v in values]
+    if any(value is POISON for value in values):
+        raise Silent
     for value in values:
         if not isinstance(value, (Tensor, bool)) and not is_number(value):
             what, got = given.callee, describe(value)
