@@ -105,7 +105,9 @@ def _join(state: Grouping, kernel: Kernel, node: Node) -> bool:
     if kernel.contraction:
         if reduces(node) or set(outer) != free or len(outer) != len(kernel.outer):
             return False
-    elif _rows(outer) < min(ROWS, max(_rows(kernel.outer), _rows([*free]))):
+    elif _units(state, node, outer) < min(
+        ROWS, max(_units(state, node, kernel.outer), _units(state, node, [*free]))
+    ):
         return False
     if any(k is not kernel and state.depends(k, kernel) for k in state._homes(node)):
         return False
@@ -128,8 +130,14 @@ def _is_update(state: Grouping, node: Node) -> bool:
     )
 
 
-def _rows(outer: list[Iter]) -> int:
-    return volume([i.size for i in outer])
+def _units(state: Grouping, node: Node, outer: list[Iter]) -> int:
+    """About how many units of work outer loops give; the innermost axis in memory is for lanes."""
+    inner = {
+        state.facts.free(n)[state.layout.order(n)[-1]]
+        for n in (node, *state.facts.producers(node))
+        if n.type.dims and state.layout.order(n)[-1] in state.facts.free(n)
+    }
+    return volume([i.size for i in outer if i not in inner or i.size.constant is None])
 
 
 def _cost(kernel: Kernel) -> int:
