@@ -71,7 +71,10 @@ class Printer(Sums):
         if self.flat:
             self.whole_vectors(self.kernel.units[0])
         else:
-            self.remainders([i for i in self.kernel.units if self.ragged(i)])
+            for iter in self.kernel.units:
+                if self.ragged(iter):
+                    self.clamp(iter)
+            self.outer_loops(list(self.kernel.serial))
         self.depth -= 1
 
     def whole_vectors(self, iter: Iter) -> None:
@@ -101,29 +104,11 @@ class Printer(Sums):
                 self.line(f"{after} = {rest} // {self.size(blocks)}")
                 rest = after
 
-    def ragged(self, iter: Iter) -> bool:
-        """Whether a tile of rows may reach past the end of its axis."""
-        step = self.tile.get(iter, 1)
-        if iter == self.kernel.lane or step == 1:
-            return False
-        return iter.size.constant is None or iter.size.constant % step != 0
-
-    def remainders(self, iters: list[Iter]) -> None:
-        """Whole tiles, and row by row where the axis ends inside one."""
-        if not iters:
-            self.outer_loops(list(self.kernel.serial))
-            return
-        iter, step = iters[0], self.tile[iters[0]]
+    def clamp(self, iter: Iter) -> None:
+        """Rows of a tile past the end of their axis are its last row; they are not stored."""
         name, size = self.name(iter), self.size(iter.size)
-        self.line(f"if {name} + {step} <= {size}:")
-        self.scoped(lambda: self.remainders(iters[1:]))
-        self.line("else:")
-        self.depth += 1
-        start = self.fresh("start")
-        self.line(f"{start} = {name}")
-        self.line(f"for {name} in range({start}, {size}):")
-        self.single(iter, lambda: self.remainders(iters[1:]))
-        self.depth -= 1
+        for row in range(1, self.tile[iter]):
+            self.line(f"{name}_{row} = imin({name} + {row}, {size} - 1)")
 
     def outer_loops(self, serial: list[Iter]) -> None:
         """Loops inside a unit, around the nests."""
@@ -131,25 +116,15 @@ class Printer(Sums):
             self.body()
             return
         iter, rest = serial[0], serial[1:]
-        name, step, n = self.name(iter), self.kernel.step(iter, self.lanes), iter.size.constant
-        assert n is not None
-        if not self.ragged(iter):
-            self.line(f"for {name} in range(0, {n}, {step}):")
-            self.scoped(lambda: self.outer_loops(rest))
-            return
-        whole = n // step * step
-        if whole:
-            self.line(f"for {name} in range(0, {whole}, {step}):")
-            self.scoped(lambda: self.outer_loops(rest))
-        self.line(f"for {name} in range({whole}, {n}):")
-        self.single(iter, lambda: self.outer_loops(rest))
+        name, step = self.name(iter), self.kernel.step(iter, self.lanes)
+        self.line(f"for {name} in range(0, {self.size(iter.size)}, {step}):")
 
-    def single(self, iter: Iter, inside: Callable[[], None]) -> None:
-        """Print with one row of the tile at a time."""
-        old = self.tile[iter]
-        self.tile[iter] = 1
+        def inside() -> None:
+            if self.ragged(iter):
+                self.clamp(iter)
+            self.outer_loops(rest)
+
         self.scoped(inside)
-        self.tile[iter] = old
 
     def scoped(self, inside: Callable[[], None]) -> None:
         """Print inside a loop: what is named there is forgotten after it."""
@@ -255,7 +230,19 @@ class Printer(Sums):
                 if all(coords[i] == 0 for i in coords if i not in own):
                     ready.append((s, own, self.value(s.expr, own)))
             for s, own, value in ready:
-                self.store_one(s, own, value)
+                self.guarded(own, lambda s=s, own=own, value=value: self.store_one(s, own, value))  # type: ignore[misc]
+
+    def guarded(self, coords: Coords, store: Callable[[], None]) -> None:
+        """A store of rows that may be past the end of their axis."""
+        rows = [(i, c) for i, c in coords.items() if c and self.ragged(i)]
+        if not rows:
+            store()
+            return
+        inside = " and ".join(f"{self.name(i)} + {c} < {self.size(i.size)}" for i, c in rows)
+        self.line(f"if {inside}:")
+        self.depth += 1
+        store()
+        self.depth -= 1
 
     def store_one(self, s: Store, coords: Coords, value: str) -> None:
         """One store at one place of the tile."""

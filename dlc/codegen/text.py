@@ -79,6 +79,7 @@ class KernelText:
     def coords(self, deps: Iterable[Iter]) -> Iterator[Coords]:
         """All places in the tile, over those of `deps` that it holds."""
         held = [i for i in self.tile if i in deps and self.held(i) > 1]
+        held.sort(key=lambda i: i == self.kernel.lane)  # a row meets all vectors while it is held
         steps = [range(0, self.tile[i], self.lanes if i == self.kernel.lane else 1) for i in held]
         for place in cartesian(*steps):
             yield dict(zip(held, place, strict=True))
@@ -96,4 +97,13 @@ class KernelText:
     def iter_text(self, iter: Iter, coords: Coords) -> str:
         """A loop variable at a place of the tile."""
         shift = coords.get(iter, 0)
+        if shift and self.ragged(iter):
+            return f"{self.name(iter)}_{shift}"
         return f"{self.name(iter)} + {shift}" if shift else self.name(iter)
+
+    def ragged(self, iter: Iter) -> bool:
+        """Whether a tile of rows may reach past the end of its axis."""
+        step = self.tile.get(iter, 1)
+        if iter == self.kernel.lane or step == 1:
+            return False
+        return iter.size.constant is None or iter.size.constant % step != 0

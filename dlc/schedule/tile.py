@@ -11,10 +11,12 @@ from dlc.schedule.facts import estimate, volume
 from dlc.schedule.index import Affine, Iter
 from dlc.schedule.kernel import Buffer, Expr, Kernel, Nest, Store
 
-LATENCY = 4
-"""Cycles of a fused multiply-add; so many must be in flight in each unit."""
+LATENCY = 6
+"""Cycles that a step of the reduced loops takes at least: a multiply-add waits for the last one."""
 WORK = 2000
 """Vector operations that make a unit of work worth its decoding."""
+RAGGED = 1.5
+"""Rows that may be past an end have an address each; others are at fixed distances."""
 MOST_ROWS = 12
 SHORT = 9
 """An axis so short (the taps of a window) may stand in the tile as a whole."""
@@ -171,11 +173,11 @@ def _tile_contraction(kernel: Kernel, target: Target) -> None:
         if panels % vectors:
             continue
         for rows in _row_tiles(product):
-            if _registers(product, rows, vectors) > target.registers:
+            if _registers(product, rows, vectors) >= target.registers:
                 continue
             cost = _cost(product, rows, vectors)
             far = max((o.get(i, 0) for i in rows for o in loads), default=0)
-            rank = (round(cost, 2), far, -vectors)
+            rank = (round(cost, 2), far, -vectors * prod(rows.values()))
             if best is None or rank < best:
                 best = rank
                 kernel.tile = {lane: vectors * target.lanes}
@@ -186,7 +188,7 @@ def _tile_contraction(kernel: Kernel, target: Target) -> None:
 
 
 def _row_tiles(product: _Product) -> Iterator[dict[Iter, int]]:
-    """Tiles over the other free axes: none, some of one axis, or all of a short one and some."""
+    """Tiles over the other free axes: of none, of one axis, or of two."""
     rows = [i for i in product.kernel.outer if i != product.lane]
     yield {}
     for row in rows:
@@ -195,10 +197,19 @@ def _row_tiles(product: _Product) -> Iterator[dict[Iter, int]]:
             if known is not None and count > known:
                 break
             yield {row: count}
-            for whole in rows:
-                short = whole.size.constant
-                if whole != row and short is not None and 1 < short <= SHORT:
-                    yield {whole: short, row: count}
+            for other in rows:
+                if other != row:
+                    for more in _whole_or_few(other):
+                        yield {other: more, row: count}
+
+
+def _whole_or_few(iter: Iter) -> Iterator[int]:
+    """Two or three of an axis that they divide, or all of a short one."""
+    size = iter.size.constant
+    if size is not None:
+        yield from (n for n in (2, 3) if size % n == 0)
+        if 3 < size <= SHORT:
+            yield size
 
 
 def _registers(product: _Product, rows: dict[Iter, int], vectors: int) -> int:
@@ -207,15 +218,14 @@ def _registers(product: _Product, rows: dict[Iter, int], vectors: int) -> int:
 
 
 def _cost(product: _Product, rows: dict[Iter, int], vectors: int) -> float:
-    """Cycles a multiply-add of one vector; rows past the last whole tile are done singly."""
-    whole = _cycles(product, rows, vectors) / (prod(rows.values()) * vectors)
-    ragged = [i for i, n in rows.items() if estimate(i.size) % n]
-    for iter in ragged:
-        single = {i: 1 if i == iter else n for i, n in rows.items()}
-        alone = _cycles(product, single, vectors) / (prod(single.values()) * vectors)
-        share = estimate(iter.size) % rows[iter] / estimate(iter.size)
-        whole = (1 - share) * whole + share * alone
-    return whole
+    """Cycles a multiply-add of one vector; a tile past the end of an axis costs a whole one."""
+    cost = _cycles(product, rows, vectors) / (prod(rows.values()) * vectors)
+    for iter, count in rows.items():
+        size = estimate(iter.size)
+        cost *= -(-size // count) * count / size
+        if iter.size.constant is None or size % count:
+            cost *= RAGGED
+    return cost
 
 
 def _cycles(product: _Product, rows: dict[Iter, int], vectors: int) -> float:
