@@ -20,7 +20,8 @@ def initial_weights(program: Program, seed: int = 0) -> dict[str, Array]:
     graph = lower(program.init())
     asked = {node.attrs["name"]: node for node in graph.inputs}
     feeds = {"seed": np.array(seed, np.int64), "step": np.array(0, np.int64)}
-    feeds |= {name: np.array(h.value, np.float32) for name, h in program.hypers.items()}
+    hypers = {name: hyper for name, hyper in program.hypers.items() if name in asked}
+    feeds |= {name: np.array(hyper.value, np.float32) for name, hyper in hypers.items()}
     return interpret(graph, {name: feeds[name] for name in asked})
 
 
