@@ -29,12 +29,14 @@ Names = Mapping[str, Sequence[str]]
 """For an input of the model what it is called in the file: one column, or several side by side."""
 
 
-def feeds_of(inputs: Sequence[Port], files: Sequence[str], names: Names) -> dict[str, Array]:
+def feeds_of(
+    inputs: Sequence[Port], files: Sequence[str], names: Names, trained: Names
+) -> dict[str, Array]:
     """The arrays of a model's inputs from files: one of arrays, one table, or pictures.
 
-    An input is the column of its name, or of those in `names`; a single input takes the single
-    array of a file, whatever it is called. Raises DlcError (E0701 to E0734, E0904) and
-    click.UsageError where the files cannot be meant so.
+    An input is the column of its name, or of those in `names`; in a table, those in `trained`
+    where it has them all. A single input takes the single array of a file, whatever its name.
+    Raises DlcError (E0701 to E0734, E0904), and click.UsageError where it cannot be meant so.
     """
     paths = [Path(file) for file in files]
     for path in paths:
@@ -51,7 +53,7 @@ def feeds_of(inputs: Sequence[Port], files: Sequence[str], names: Names) -> dict
         case ".npz":
             found = read_npz(paths[0], ())
         case ".csv" | ".gz":
-            found = _table(inputs, paths[0], names)
+            found = _table(inputs, paths[0], names, trained)
         case other:
             raise click.UsageError(f"{paths[0]}: cannot read {other or 'a file without suffix'}")
     feeds = _named(inputs, found, names, str(paths[0]))
@@ -137,10 +139,12 @@ def _named(
     return {name: found[column] for name, column in wanted.items()}
 
 
-def _table(inputs: Sequence[Port], path: Path, names: Names) -> dict[str, Array]:
-    requests = [Request(n, tuple(c), beside=len(c) > 1) for n, c in names.items() if c]
-    named = {request.name for request in requests}
+def _table(inputs: Sequence[Port], path: Path, names: Names, trained: Names) -> dict[str, Array]:
     columns = read_csv(path, ())
+    same = {name: c for name, c in trained.items() if columns.keys() >= {*c}}
+    chosen = {p.name: same[p.name] for p in inputs if p.name in same} | dict(names)
+    requests = [Request(n, tuple(c), beside=len(c) > 1) for n, c in chosen.items() if c]
+    named = {request.name for request in requests}
     rest = [port for port in inputs if port.name not in named]
     if len(rest) == 1 and rest[0].name not in columns and len(rest[0].type.dims) == 2:
         requests.append(Request(rest[0].name, tuple(columns), beside=True))

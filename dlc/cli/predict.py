@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import click
@@ -51,9 +52,13 @@ def command(
     chosen = net.only(model)
     if chosen.inputs and not inputs:
         raise click.UsageError(f"{chosen.signature} needs INPUTS")
+    columns, known = _columns(names), [port.name for port in chosen.inputs]
+    for name in sorted(columns.keys() - {*known}):
+        raise click.UsageError(f"--input {name}: the model takes {', '.join(known) or 'no inputs'}")
     feeds: dict[str, object] = dict(sizes)
     if inputs:
-        feeds.update(feeds_of(chosen.inputs, inputs, _columns(names)))
+        trained = _trained(net.contents.facts.get("columns", {}))
+        feeds.update(feeds_of(chosen.inputs, inputs, columns, trained))
     if seed is not None:
         feeds["seed"] = seed
     result = chosen(**feeds)
@@ -70,6 +75,11 @@ def command(
 
 def _columns(texts: tuple[str, ...]) -> dict[str, tuple[str, ...]]:
     return {name: tuple(text.split(",")) for name, text in pairs(texts, "--input").items()}
+
+
+def _trained(facts: Mapping[str, Any]) -> dict[str, tuple[str, ...]]:
+    """What the data of the training called each input."""
+    return {name: (c,) if isinstance(c, str) else tuple(c) for name, c in facts.items()}
 
 
 def _shown(value: Any) -> str:

@@ -31,6 +31,8 @@ train fit:
         metric accuracy = mean(argmax(logits, over=K) == label)
 '''
 
+TABLE = 'csv("rows.csv", x=["a", "b", "c", "d"], label="kind")'
+
 
 def run(capsys, *arguments):
     code = main.run([str(a) for a in arguments])
@@ -176,6 +178,21 @@ def test_files_of_predict(capsys, home, tmp_path):
     )
     rows = objects(run(capsys, "predict", home / "tiny.dlm", tmp_path / "x.npy", "--json")[1])
     assert [row["row"] for row in rows] == list(range(5))
+
+
+def test_a_table_is_read_as_in_training(capsys, tmp_path):
+    text = TEXT.replace('npz("tiny.npz", x="x", label="y")', TABLE).replace(
+        "    test", "    # test"
+    )
+    text = text.replace("hyper width", 'hyper act: str = "relu" in ["relu", "tanh"]\nhyper width')
+    (tmp_path / "rows.dl").write_text(text)
+    (tmp_path / "rows.csv").write_text("kind,d,c,b,a\nx,4,3,2,1\ny,0,0,1,0\n")
+    assert run(capsys, "compile", tmp_path / "rows.dl", "-o", tmp_path / "rows.dlm")[0] == 0
+    code, out, err = run(capsys, "predict", tmp_path / "rows.dlm", tmp_path / "rows.csv", "--json")
+    assert (code, err) == (0, "")
+    net = dlc.load(tmp_path / "rows.dlm")
+    expected = net(np.float32([[1, 2, 3, 4], [0, 1, 0, 0]]))
+    np.testing.assert_array_equal([o["results"]["out"] for o in objects(out)], expected)
 
 
 def test_predict_mistakes(capsys, home, tmp_path):
