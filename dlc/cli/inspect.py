@@ -18,9 +18,9 @@ from dlc.cli.options import common
 @click.pass_obj
 def command(console: Console, artifact: str, source: bool) -> None:
     """Shows what ARTIFACT (a .dlm file or a run's folder) holds."""
+    from dlc.reference.feeds import written
     from dlc.runtime.artifact import manifest_of
     from dlc.runtime.container import read_bytes, unpack
-    from dlc.runtime.params import show
     from dlc.runtime.weights import artifact_path
 
     path = artifact_path(artifact)
@@ -39,7 +39,7 @@ def command(console: Console, artifact: str, source: bool) -> None:
         "",
         *net.signature.splitlines(),
         "",
-        table([(name, show(array)) for name, array in net.params.types.items()]),
+        table([(name, written(array)) for name, array in net.params.types.items()]),
     ]
     console.result(
         "artifact",
@@ -47,6 +47,6 @@ def command(console: Console, artifact: str, source: bool) -> None:
         path=os.fspath(path),
         bytes=len(data),
         manifest=manifest,
-        params={name: str(type) for name, type in net.params.types.items()},
+        params={name: written(type) for name, type in net.params.types.items()},
         entries={name: len(entry) for name, entry in entries.items()},
     )

@@ -47,7 +47,7 @@ def bind_feeds(
         InputUnknown(name, tuple(ports)) for name in feeds if name not in ports
     ]
     problems += [
-        InputMissing(name, str(type), tuple(feeds))
+        InputMissing(name, written(type), tuple(feeds))
         for name, type in ports.items()
         if name not in feeds
     ]
@@ -67,7 +67,7 @@ def convert(name: str, type: TensorType, value: Any) -> Array:
     """The array of an input in its dtype. Raises DlcError for a wrong rank or dtype."""
     array = np.asarray(value)
     if array.ndim != len(type.dims):
-        raise fail(InputRank(name, str(type), array.shape))
+        raise fail(InputRank(name, written(type), array.shape))
     wanted = np.dtype(NUMPY_DTYPES[type.dtype])
     if array.dtype == wanted:
         return round_bf16(array) if type.dtype == "bf16" else array
@@ -81,6 +81,12 @@ def convert(name: str, type: TensorType, value: Any) -> Array:
         reason = f"{lost} does not fit"
         raise fail(InputDType(name, type.dtype, str(array.dtype), reason))
     return round_bf16(out) if type.dtype == "bf16" else out
+
+
+def written(type: TensorType) -> str:
+    """A type as the language writes it: `u8[N, C=1]`."""
+    dims = [a.name if str(n) == a.name else f"{a.name}={n}" for a, n in type.dims]
+    return f"{type.dtype}[{', '.join(dims)}]" if dims else type.dtype
 
 
 def _symbols(ports: Mapping[str, TensorType]) -> set[str]:
@@ -111,9 +117,9 @@ def _infer(
             continue
         symbol, value = found
         if value < 0:
-            raise fail(InputSize(name, str(axis), str(size), n))
+            raise fail(InputSize(name, axis.name, str(size), n))
         known[symbol] = value
-        origin[symbol] = f"axis {axis} of {name}"
+        origin[symbol] = f"axis {axis.name} of {name}"
     for name, axis, size, n in facts:
         if size.symbols <= known.keys() and size.value(known) != n:
             raise fail(_wrong_size(name, axis, size, n, known, origin))
@@ -144,7 +150,7 @@ def _wrong_size(
     value = size.value(known)
     text = str(value) if size.constant is not None else f"{size} = {value}"
     where = "; ".join(f"{s} is {known[s]} {_from(origin[s])}" for s in sorted(size.symbols))
-    return InputSize(name, str(axis), text, n, where)
+    return InputSize(name, axis.name, text, n, where)
 
 
 def _from(origin: str) -> str:

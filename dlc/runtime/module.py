@@ -17,13 +17,13 @@ from dlc.diagnostics.embedding import (
     ValueUnknown,
 )
 from dlc.graph import Graph, TensorType
-from dlc.reference.feeds import bind_feeds
+from dlc.reference.feeds import bind_feeds, written
 from dlc.reference.interpreter import all_symbols
 from dlc.runtime import artifact
 from dlc.runtime.arrays import check_out, read_array
 from dlc.runtime.artifact import Contents
 from dlc.runtime.executable import Array, Executable, Factory, Port, ports
-from dlc.runtime.params import Params, params_of, show
+from dlc.runtime.params import Params, params_of
 from dlc.runtime.probe import COTANGENT, gradient_graph, value_graph
 from dlc.runtime.rows import in_parts
 
@@ -98,7 +98,7 @@ class Model:
     @property
     def signature(self) -> str:
         """The model's line in the language: `LeNet(image: u8[N, C=1, Y=28]) -> f32[N, K=10]`."""
-        inside = ", ".join(f"{p.name}: {show(p.type)}" for p in self._inputs)
+        inside = ", ".join(f"{p.name}: {written(p.type)}" for p in self._inputs)
         return f"{self.name}({inside}) -> {_results(self._outputs)}"
 
     @property
@@ -347,8 +347,8 @@ class Module:
 
 def _results(outputs: Sequence[Port]) -> str:
     if len(outputs) == 1 and outputs[0].name == "out":
-        return show(outputs[0].type)
-    return f"({', '.join(f'{p.name}: {show(p.type)}' for p in outputs)})"
+        return written(outputs[0].type)
+    return f"({', '.join(f'{p.name}: {written(p.type)}' for p in outputs)})"
 
 
 def _unwrapped(results: Mapping[str, Array]) -> Array | Outputs:

@@ -10,7 +10,7 @@ from dlc.diagnostics import fail
 from dlc.diagnostics.embedding import ValueUnknown
 from dlc.graph import TensorType
 from dlc.ops import NUMPY_DTYPES
-from dlc.reference.feeds import bind_feeds
+from dlc.reference.feeds import bind_feeds, written
 from dlc.runtime.arrays import read_array
 from dlc.runtime.artifact import Contents
 from dlc.runtime.executable import Array, Port, ports
@@ -58,14 +58,8 @@ class Params(Mapping[str, Array]):
         return len(self._types)
 
     def __repr__(self) -> str:
-        rows = [f"  {path}: {port.role} {show(port.type)}" for path, port in self._types.items()]
+        rows = [f"  {path}: {port.role} {written(port.type)}" for path, port in self._types.items()]
         return "\n".join(["Params(", *rows, ")"])
-
-
-def show(type: TensorType) -> str:
-    """A type as the language writes it: `u8[N, C=1]`."""
-    dims = [a.name if str(n) == a.name else f"{a.name}={n}" for a, n in type.dims]
-    return f"{type.dtype}[{', '.join(dims)}]" if dims else type.dtype
 
 
 def params_of(contents: Contents) -> Params:

@@ -74,7 +74,7 @@ def test_out(net):
     ("call", "code", "words"),
     [
         (lambda n: n(X[:, :2]), "E0713", ["axis F", "2", "3"]),
-        (lambda n: n(X[0]), "E0712", ["f32[N=N, F=3]", "(3,)"]),
+        (lambda n: n(X[0]), "E0712", ["f32[N, F=3]", "(3,)"]),
         (lambda n: n(X.astype(np.complex64)), "E0795", ["complex64"]),
         (lambda n: n("hello"), "E0795", ["str"]),
         (lambda n: n([[1, 2, 3], [1, 2]]), "E0795", ["x"]),
