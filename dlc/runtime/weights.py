@@ -36,7 +36,8 @@ class Match:
     @property
     def report(self) -> str:
         """In words, for a person."""
-        parts = [f"{len(self.taken)} of the weights fit"]
+        wanted = len(self.taken) + len(self.missing) + len(self.unfit)
+        parts = [f"{len(self.taken)} of {wanted} params and states taken"]
         for name, paths in (
             ("missing, left as initialised", self.missing),
             ("of another shape, left as initialised", self.unfit),

@@ -49,7 +49,7 @@ def test_what_matched():
     assert list(found.taken) == ["a"]
     assert (found.missing, found.unfit, found.unused) == (("c",), ("b",), ("d",))
     assert found.report == (
-        "1 of the weights fit; 1 missing, left as initialised: c; "
+        "1 of 3 params and states taken; 1 missing, left as initialised: c; "
         "1 of another shape, left as initialised: b; 1 not in this program: d"
     )
 
