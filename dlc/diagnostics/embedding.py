@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dlc.diagnostics.diagnostic import Diagnostic, case
+from dlc.diagnostics.placed import similar
 
 
 @case
@@ -117,6 +118,9 @@ class ValueUnknown(Diagnostic):
     @property
     def help(self) -> str:
         """The names there are."""
+        near = similar(self.name, self.known)
+        if near:
+            return f"did you mean {near}?"
         shown = ", ".join(self.known[:8])
         return f"there is {shown}{', ...' if len(self.known) > 8 else ''}" if shown else "none"
 
