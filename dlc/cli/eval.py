@@ -56,7 +56,9 @@ def command(
     try:
         metrics = trainer.evaluate(on)
     except KeyError as error:
-        raise click.UsageError(f"the recipe {trainer.recipe.name} has no {on} data") from error
+        other = "validation" if on == "test" else "test"
+        why = f"the recipe {trainer.recipe.name} has no {on} data; try --on {other}"
+        raise click.UsageError(why) from error
     text = "\n".join(f"{name} {value:.6g}" for name, value in metrics.items())
     console.result("metrics", text, on=on, recipe=trainer.recipe.name, metrics=metrics)
 
