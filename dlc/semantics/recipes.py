@@ -71,7 +71,8 @@ class Reading:
             raise Mistake(DeclaredTwice(place=node.name.span, name=name, notes=(note,)))
         if name not in SETTINGS:
             near = similar(name, (*SETTINGS, "batch"))
-            hint = f"did you mean {near}?" if near else f"settings are {listed(SETTINGS)}, batch"
+            known = listed((*SETTINGS, "batch"))
+            hint = f"did you mean {near}?" if near else f"settings are {known}"
             if name == "batch":
                 hint = "write `batch N = 64`, N the axis of the rows"
             raise Mistake(UnknownSetting(place=node.name.span, name=name, hint=hint))

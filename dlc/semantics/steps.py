@@ -31,6 +31,7 @@ from dlc.semantics.scope import Build, FileScope, Frame, Mistake
 from dlc.semantics.values import (
     POISON,
     Instance,
+    Kind,
     Optimizer,
     Tensor,
     Value,
@@ -78,8 +79,10 @@ class Step:
         if loss is None or any(t is None for t in targets) or optimizer is POISON:
             return
         if not isinstance(optimizer, Optimizer):
-            got = describe(optimizer)
-            hint = "`using adam(lr)`"
+            got, hint = describe(optimizer), "`using adam(lr)`"
+            if isinstance(optimizer, Kind) and optimizer.what == "optimizer":
+                got = f"{optimizer.name} without its settings"
+                hint = f"write its brackets: `using {optimizer.name}(...)`"
             raise Mistake(NotAnOptimizer(place=node.optimizer.span, got=got, hint=hint))
         covered = closure(machine, [t for t in targets if t is not None])
         self.named += covered
