@@ -97,11 +97,18 @@ class NativeExecutable:
         self._fed = tuple(p for p in plan.inputs if p.role not in BOUND_ROLES)
         self._fed_dtypes = tuple((p.name, np.dtype(NUMPY_DTYPES[p.dtype])) for p in self._fed)
         self._types = {p.name: TensorType(p.dtype, p.dims) for p in plan.inputs}
-        self._half = {p.name for p in (*plan.inputs, *plan.outputs) if p.dtype == "bf16"}
+        self._half = {
+            (is_output, port.name)
+            for is_output, ports in ((False, plan.inputs), (True, plan.outputs))
+            for port in ports
+            if port.dtype == "bf16"
+        }
         self._range_checks = [c for c in plan.checks if isinstance(c, RangeCheck)]
         self._size_checks = [c for c in plan.checks if isinstance(c, SizeCheck)]
         places = list(enumerate(plan.buffers))
-        self._changing = [(k, b.port) for k, b in places if b.place in ("input", "output")]
+        self._changing = [
+            (k, b.place == "output", b.port) for k, b in places if b.place in ("input", "output")
+        ]
         self._staying = [(k, b.port) for k, b in places if b.place == "bound"]
         self._bound: dict[str, Array] = {}
         self._entries: OrderedDict[Any, Entry] = OrderedDict()
@@ -229,19 +236,22 @@ class NativeExecutable:
 
     def _packed(
         self, arrays: Mapping[str, Array], results: Mapping[str, Array]
-    ) -> dict[str, Array]:
-        """bfloat16 ports as the kernels see them: NumPy holds their values in float32."""
-        everything = {**self._bound, **arrays, **results}
-        return {n: pack_bf16(everything[n]) for n in self._half if n in everything}
+    ) -> dict[tuple[bool, str], Array]:
+        """bfloat16 ports as the kernels see them: NumPy holds their values in float32.
+
+        By whether they are outputs, and name: an output may be called as an input.
+        """
+        held = {False: {**self._bound, **arrays}, True: results}
+        return {(o, n): pack_bf16(held[o][n]) for o, n in self._half if n in held[o]}
 
     def _unpack(
         self,
-        native: Mapping[str, Array],
+        native: Mapping[tuple[bool, str], Array],
         arrays: Mapping[str, Array],
         results: Mapping[str, Array],
     ) -> None:
-        for name, bits in native.items():
-            if name in results:
+        for (is_output, name), bits in native.items():
+            if is_output:
                 unpack_bf16(bits, results[name])
             elif name in self._bound and name not in arrays:
                 unpack_bf16(bits, self._bound[name])
@@ -276,14 +286,14 @@ class NativeExecutable:
         sized: Sized,
         arrays: Mapping[str, Array],
         results: Mapping[str, Array],
-        native: Mapping[str, Array],
+        native: Mapping[tuple[bool, str], Array],
     ) -> None:
         """Writes the addresses of the caller's arrays into the workspace."""
         words = work.words
-        for k, port in self._changing:
-            array = native.get(port)
+        for k, is_output, port in self._changing:
+            array = native.get((is_output, port))
             if array is None:
-                array = results[port] if port in results else arrays[port]
+                array = results[port] if is_output else arrays[port]
             address = address_of(array)
             for slot in sized.places[k]:
                 words[slot] = address
@@ -292,7 +302,7 @@ class NativeExecutable:
             return
         work.bound = bound
         for k, port in self._staying:
-            array = native.get(port, arrays.get(port, bound.get(port)))
+            array = native.get((False, port), arrays.get(port, bound.get(port)))
             if array is None:
                 raise ValueError(f"{port} is not bound")
             if array is not bound.get(port):

@@ -51,6 +51,8 @@ class Arguments:
     arrows: tuple[Arrow, ...] = ()
     poison: bool = False
     """Whether a mistake was made in one of them."""
+    names: dict[str, Span] = field(default_factory=dict)
+    """The places of the names of the named ones."""
 
     def piped(self, value: Placed) -> Arguments:
         """With the value before `|>` as the first argument."""
@@ -79,7 +81,8 @@ def arguments(machine: Machine, node: tree.Call, frame: Frame) -> Arguments:
             machine.report(case, frame)
         else:
             named[argument.name.text] = (value, argument.value.span)
-    return Arguments(tuple(positional), named, tuple(arrows), poison)
+    names = {a.name.text: a.name.span for a in node.arguments if a.name is not None}
+    return Arguments(tuple(positional), named, tuple(arrows), poison, names)
 
 
 def bind(
@@ -100,7 +103,8 @@ def bind(
         if name not in names:
             near = similar(name, names)
             hint = f"did you mean {near}?" if near else f"it takes {listed(names, 'nothing')}"
-            raise Mistake(UnknownParameter(place=value[1], callee=callee, name=name, hint=hint))
+            place = args.names.get(name, value[1])
+            raise Mistake(UnknownParameter(place=place, callee=callee, name=name, hint=hint))
         if name in got:
             raise Mistake(ArgumentTwice(place=value[1], callee=callee, name=name))
         got[name] = value

@@ -10,7 +10,7 @@ from dlc.diagnostics.limits import Recursion, TooDeep
 from dlc.semantics.brackets import Entry, bracket_axes, bracket_params
 from dlc.semantics.inputs import Given, bind_inputs
 from dlc.semantics.leave import Leaving, leave
-from dlc.semantics.machine import Machine
+from dlc.semantics.machine import CALL_COST, Machine
 from dlc.semantics.scope import FileScope, Frame, Mistake
 from dlc.semantics.values import (
     POISON,
@@ -60,6 +60,7 @@ def _enter(
     caller: Frame,
     span: Span,
 ) -> Value:
+    machine.count_statement(span, CALL_COST)
     instance = frame.instance
     entry = Entry(machine, frame, caller, decl.name.text, span)
     entry.strict = isinstance(decl, tree.Model)

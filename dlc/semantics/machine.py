@@ -18,7 +18,9 @@ from dlc.semantics.scope import Build, FileScope, Frame, Mistake, Silent, Stop
 from dlc.semantics.values import POISON, HyperFloat, Instance, Value
 from dlc.syntax import tree
 
-MAX_STATEMENTS = 300_000
+MAX_STATEMENTS = 200_000
+CALL_COST = 3
+"""How many statements a call counts for."""
 Handler = Callable[["Machine", Any, Frame], Value]
 
 
@@ -113,9 +115,9 @@ class Machine:
         if isinstance(value, HyperFloat):
             self.fixed |= value.hypers()
 
-    def count_statement(self, span: Span) -> None:
+    def count_statement(self, span: Span, cost: int = 1) -> None:
         """Stop programs whose loops would never end in practice."""
-        self.statements += 1
+        self.statements += cost
         self.at = span
         if self.statements > MAX_STATEMENTS:
             count = f"more than {MAX_STATEMENTS:,} statements"

@@ -28,7 +28,7 @@ from dlc.syntax import tree
 if TYPE_CHECKING:
     from dlc.semantics.machine import Machine
 
-MAX_NODES = 200_000
+MAX_NODES = 30_000
 BodyKind = Literal["file", "def", "layer", "model", "optimizer", "step", "train"]
 
 

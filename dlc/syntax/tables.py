@@ -101,11 +101,15 @@ def _kept(given: list[Any], children: tuple[Any, ...]) -> list[Any]:
     for place, inline, absent in children[:-1]:
         if absent:
             kept += [None] * absent
-        if inline:
+        if inline and not kept:
+            kept = given[place]  # grows in place, or long lists would take quadratic time
+        elif inline:
             kept += given[place]
         else:
             kept.append(given[place])
-    return kept + [None] * children[-1]
+    if children[-1]:
+        kept += [None] * children[-1]
+    return kept
 
 
 def _actions(state: int) -> dict[str, int]:

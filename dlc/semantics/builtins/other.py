@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 from dlc.diagnostics import Span
@@ -41,6 +42,9 @@ if TYPE_CHECKING:
     import numpy as np
 else:
     np = Late("numpy")
+
+
+MAX_TABLE = 1_000_000
 
 
 def index(machine: Machine, frame: Frame, args: Arguments, span: Span) -> Value:
@@ -172,13 +176,21 @@ def _array(machine: Machine, value: Value, span: Span) -> np.ndarray[Any, Any]:
                 machine.fix(part)
                 return ()
             raise Mistake(TableShape(place=span, why=f"{describe(part)} is no number"))
-        shapes = {depth(p) for p in part}
-        if len(shapes) != 1:
-            raise Mistake(TableShape(place=span, why="its rows differ in length"))
-        return (len(part), *shapes.pop())
+        if id(part) not in known:
+            shapes = {depth(p) for p in part}
+            if len(shapes) != 1:
+                raise Mistake(TableShape(place=span, why="its rows differ in length"))
+            known[id(part)] = (len(part), *shapes.pop())
+        return known[id(part)]
 
-    if depth(value) == ():
+    known: dict[int, tuple[int, ...]] = {}
+    shape = depth(value)
+    if shape == ():
         raise Mistake(TableShape(place=span, why="it has no rows"))
+    if math.prod(shape) > MAX_TABLE:
+        count = f"{math.prod(shape):,} numbers"
+        why = f"it has {count}; the limit is {MAX_TABLE:,}"
+        raise Mistake(TableShape(place=span, why=why))
     array = np.array(value)
     if array.dtype.kind == "i" and np.abs(array).max() >= 2**31:
         raise Mistake(TableShape(place=span, why="a number does not fit i32"))

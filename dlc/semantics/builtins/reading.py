@@ -106,7 +106,8 @@ def read(
         if name not in names and not free:
             near = similar(name, names)
             hint = f"did you mean {near}?" if near else f"it takes {listed(names)}"
-            raise Mistake(UnknownParameter(place=value[1], callee=callee, name=name, hint=hint))
+            place = args.names.get(name, value[1])
+            raise Mistake(UnknownParameter(place=place, callee=callee, name=name, hint=hint))
         if name in values:
             raise Mistake(ArgumentTwice(place=value[1], callee=callee, name=name))
         values[name] = value
