@@ -114,6 +114,9 @@ class Progress(Callback):
     def on_end(self, trainer: Trainer, run: Run) -> None:
         """Says how it ended, and what was tested and saved."""
         parts = [f"{run.end} after {len(run.history)} epochs, {duration(self.clock.passed)}"]
+        best = trainer.state.best
+        if best is not None and trainer.monitor.chooses:
+            parts.append(f"best: epoch {best.epoch}, {shown({trainer.monitor.name: best.value})}")
         if run.test:
             parts.append(f"test: {shown(run.test)}")
         if run.folder:
