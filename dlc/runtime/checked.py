@@ -61,8 +61,10 @@ class CheckedExecutable(NativeExecutable):
     ) -> dict[str, Array]:
         sized = entry.sized
         results = self._outputs(sized, arrays, None)
-        caller = {**self._bound, **arrays, **results}
-        caller |= self._packed(arrays, results)
+        caller = {(False, name): array for name, array in {**self._bound, **arrays}.items()}
+        caller |= {(True, name): array for name, array in results.items()}
+        native = self._packed(arrays, results)
+        caller |= native
         memory = [_guarded(b, sized, caller, k) for k, b in enumerate(self.plan.buffers)]
         arguments = np.concatenate([sized.arguments, np.zeros(1, np.int64)])
         arguments[sized.slots] = [address_of(memory[k].own) for k in sized.which]
@@ -73,9 +75,8 @@ class CheckedExecutable(NativeExecutable):
             self._inspect(memory, first, last)
         for guarded in memory:
             if guarded.buffer.place in ("output", "bound"):
-                array = caller[guarded.buffer.port]
+                array = caller[_port(guarded.buffer)]
                 array.reshape(-1).view(np.uint8)[...] = guarded.own
-        native = {name: caller[name] for name in self._half if name in caller}
         self._unpack(native, arrays, results)
         return results
 
@@ -106,7 +107,14 @@ def _groups(rows: Array) -> Iterator[tuple[int, int]]:
             first = place + 1
 
 
-def _guarded(buffer: Buffer, sized: Sized, caller: Mapping[str, Array], place: int) -> _Guarded:
+def _port(buffer: Buffer) -> tuple[bool, str]:
+    """Whether it is an output, and its name: an output may be called as an input."""
+    return buffer.place == "output", buffer.port
+
+
+def _guarded(
+    buffer: Buffer, sized: Sized, caller: Mapping[tuple[bool, str], Array], place: int
+) -> _Guarded:
     count = buffer.elements.value(sized.sizes) * ITEM_BYTES[buffer.dtype]
     whole = aligned_bytes(GUARD + count + SLACK + GUARD, POISON)
     made = _Guarded(buffer, whole, count)
@@ -114,7 +122,7 @@ def _guarded(buffer: Buffer, sized: Sized, caller: Mapping[str, Array], place: i
         made.own[...] = sized.constants[place][:count]
         made.before = made.own.copy()
     elif buffer.place != "arena":
-        made.own[...] = np.ascontiguousarray(caller[buffer.port]).reshape(-1).view(np.uint8)
+        made.own[...] = np.ascontiguousarray(caller[_port(buffer)]).reshape(-1).view(np.uint8)
         if buffer.place == "input":
             made.before = made.own.copy()
     elif buffer.zeroed:
