@@ -90,7 +90,7 @@ def test_feeds_convert_where_no_value_changes():
 
 def test_what_does_not_fit_is_told():
     assert failure(graph(ROW), {}) == (
-        "E0710", "input x0: f32[N=N, K=3] is missing; given: none",
+        "E0710", "input x0: f32[N, K=3] is missing; given: none",
     )  # fmt: skip
     assert failure(graph(ROW), {"x0": np.ones((1, 3)), "y": 1})[0] == "E0711"
     assert failure(graph(ROW), {"x0": np.ones(3)})[0] == "E0712"
