@@ -231,3 +231,32 @@ class SizeWrong(Diagnostic):
                 f"the size of axis {self.symbol} is a whole number of 0 or more, not {self.given}"
             )
         return f"there is no run-time size {self.symbol}; there is {_listed(self.symbols)}"
+
+
+@case
+class RunTooLarge(Diagnostic):
+    """A run needs more memory than this machine has: its intermediates and results together.
+
+    The memory grows with the run-time sizes, most often with the batch. A smaller `batch` in the
+    recipe, or calls with fewer rows, need less; `dlc cost FILE` tells how much. Nothing was
+    allocated.
+    """
+
+    code: ClassVar[str] = "E0719"
+    exit_code: ClassVar[int] = 5
+    bytes: int
+    available: int
+    sizes: tuple[tuple[str, int], ...]
+
+    @property
+    def message(self) -> str:
+        """The mistake in one line."""
+        need, have = self.bytes / 2**30, self.available / 2**30
+        given = ", ".join(f"{name} = {n:,}" for name, n in self.sizes)
+        where = f" at {given}" if given else ""
+        return f"the run needs {need:,.1f} GiB{where}; this machine has {have:,.1f} GiB of memory"
+
+    @property
+    def help(self) -> str:
+        """The fix."""
+        return "a smaller batch needs less; `dlc cost FILE` tells how much"

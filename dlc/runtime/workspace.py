@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
+from dlc.diagnostics import fail
+from dlc.diagnostics.runtime_checks import RunTooLarge
 from dlc.runtime.blocks import Array, address_of, aligned_bytes, aligned_words
 from dlc.runtime.walker import JOB_WORDS, ROW_WORDS
 from dlc.schedule.memory import Layout, buffer_bytes, layout
@@ -58,7 +61,12 @@ def size_plan(
     constants: Mapping[int, Array],
     sizes: Mapping[str, int],
 ) -> Sized:
-    """Evaluates all sizes of a plan. Raises KeyError for a size that is not given."""
+    """Evaluates all sizes of a plan.
+
+    Raises KeyError for a size that is not given, DlcError (E0719) where memory is too small.
+    """
+    places_in_arena = layout(plan.buffers, sizes)
+    _check_memory(plan, sizes, places_in_arena.bytes)
     rows = np.zeros((len(plan.rows), ROW_WORDS), np.int64)
     values: list[int] = []
     slots: list[int] = []
@@ -79,10 +87,17 @@ def size_plan(
             places[k].append(slot)
     shapes = {p.name: tuple(n.value(sizes) for _, n in p.dims) for p in plan.outputs}
     return Sized(
-        plan, dict(sizes), addresses, constants, layout(plan.buffers, sizes), rows,
+        plan, dict(sizes), addresses, constants, places_in_arena, rows,
         np.array(values, np.int64), np.array(slots, np.intp), np.array(which, np.intp),
         {k: tuple(found) for k, found in places.items()}, shapes,
     )  # fmt: skip
+
+
+def _check_memory(plan: Plan, sizes: Mapping[str, int], arena: int) -> None:
+    outputs = sum(buffer_bytes(b, sizes) for b in plan.buffers if b.place == "output")
+    available = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    if arena + outputs > available:
+        raise fail(RunTooLarge(arena + outputs, available, tuple(sorted(sizes.items()))))
 
 
 @dataclass(slots=True, eq=False)
