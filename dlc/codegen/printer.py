@@ -11,7 +11,6 @@ from dataclasses import dataclass
 
 from dlc.codegen.sums import Sums
 from dlc.codegen.text import Coords
-from dlc.diagnostics import Span
 from dlc.graph import Node, Size, product
 from dlc.schedule.collapse import is_flat
 from dlc.schedule.index import Iter
@@ -28,7 +27,6 @@ class Printed:
     text: str
     arguments: tuple[Buffer | Size, ...]
     units: Size
-    spans: tuple[Span, ...]
 
 
 def print_kernel(kernel: Kernel, lanes: int) -> Printed:
@@ -58,9 +56,8 @@ class Printer(Sums):
         note = [f"# {', '.join(describe(m) for m in self.kernel.members)}"]
         note += [f"# {', '.join(where)}"] if where else []
         counts = [self.blocks(i) for i in self.kernel.units]
-        spans = tuple(dict.fromkeys(s for m in self.kernel.members for s in m.spans[:1]))
         text = "\n".join([*note, *head, *self.lines]) + "\n"
-        return Printed(text, tuple(self.arguments), product(counts), spans)
+        return Printed(text, tuple(self.arguments), product(counts))
 
     def units(self) -> None:
         """The loop over units of work."""

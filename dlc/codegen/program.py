@@ -10,13 +10,15 @@ import numpy as np
 from dlc.codegen.machine import Machine
 from dlc.codegen.objects import compile_all, kernel_key
 from dlc.codegen.printer import Printed, describe, print_kernel
-from dlc.graph import Graph, Size
+from dlc.graph import ITEM_BYTES, Graph, Size
 from dlc.ops import NUMPY_DTYPES
+from dlc.schedule.facts import Facts
 from dlc.schedule.kernel import Buffer, Kernel, Store
-from dlc.schedule.plan import Argument, BufferRef, Plan, PlanPort, Row
+from dlc.schedule.plan import Argument, BufferRef, Plan, PlanPort, Row, Work
 from dlc.schedule.plan import Buffer as PlanBuffer
 from dlc.schedule.schedule import Schedule, schedule
 from dlc.schedule.tile import Target, accesses
+from dlc.schedule.work import work_of
 
 UPDATE = "update:"
 """The prefix of outputs that are the next values of inputs."""
@@ -46,7 +48,7 @@ class _Step:
     arguments: list[Buffer | Size]
     units: Size
     label: str
-    spans: tuple[tuple[str, int], ...]
+    work: Work
     reads: set[Buffer]
     writes: set[Buffer]
 
@@ -54,7 +56,7 @@ class _Step:
 def generate(graph: Graph, machine: Machine) -> Generated:
     """The plan of a lowered graph for a machine."""
     plan = schedule(graph, Target(machine.lanes, machine.registers))
-    steps = [_step(k, print_kernel(k, machine.lanes)) for k in plan.kernels]
+    steps = [_step(k, print_kernel(k, machine.lanes), plan.facts) for k in plan.kernels]
     steps += _updates(plan, steps, machine)
     keys = {s.text: kernel_key(canonical(s.text), machine) for s in steps}
     readable = {keys[s.text]: s.text for s in steps}
@@ -72,13 +74,12 @@ def canonical(text: str) -> str:
     return re.sub(r"\b(?:p\d+_\w+|i_\w+)\b", number, re.sub(r"(?m)^\s*#.*\n", "", text))
 
 
-def _step(kernel: Kernel, printed: Printed) -> _Step:
+def _step(kernel: Kernel, printed: Printed, facts: Facts) -> _Step:
     writes = {s.buffer for n in kernel.nests for s in [*n.body, *n.after] if isinstance(s, Store)}
     touched = {a for a in printed.arguments if isinstance(a, Buffer)}
     label = ", ".join(dict.fromkeys(describe(m) for m in kernel.members))
-    spans = tuple(dict.fromkeys((s.source.path, s.line) for s in printed.spans))
-    arguments = list(printed.arguments)
-    return _Step(printed.text, arguments, printed.units, label, spans, touched, touched & writes)
+    arguments, work = list(printed.arguments), work_of(facts, kernel)
+    return _Step(printed.text, arguments, printed.units, label, work, touched, touched & writes)
 
 
 # ---- updates ----
@@ -142,7 +143,8 @@ def kernel(lo, hi, args):
 """
     units = (old.elements + (COPY_ELEMENTS - 1)) // COPY_ELEMENTS
     arguments: list[Buffer | Size] = [new, old, old.elements]
-    return _Step(text, arguments, units, f"copy of {old.port}", (), {new, old}, {old})
+    work = Work(bytes=old.elements * (2 * ITEM_BYTES[old.dtype]))
+    return _Step(text, arguments, units, f"copy of {old.port}", work, {new, old}, {old})
 
 
 # ---- the plan ----
@@ -164,7 +166,7 @@ def _plan(plan: Schedule, steps: list[_Step], keys: dict[str, str], machine: Mac
             s.units,
             i + 1 == len(steps) or groups[i + 1] != groups[i],
             s.label,
-            s.spans,
+            s.work,
         )
         for i, s in enumerate(steps)
     )

@@ -34,7 +34,6 @@ class RowTime:
     """What one row of a plan took in a run, summed over threads."""
 
     label: str
-    spans: tuple[tuple[str, int], ...]
     work_seconds: float
     wait_seconds: float
 
@@ -153,7 +152,7 @@ class NativeExecutable:
             self._run(entry, arrays, None, table)
         seconds = table.sum(axis=0) * 1e-9 / runs
         return tuple(
-            RowTime(row.label, row.spans, float(work), float(wait))
+            RowTime(row.label, float(work), float(wait))
             for row, (work, wait) in zip(self.plan.rows, seconds, strict=True)
         )
 

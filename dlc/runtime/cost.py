@@ -1,8 +1,4 @@
-"""What a program costs, by layer: counted on its graph, before anything runs.
-
-FLOPs count a multiplication and an addition of a contraction as two, everything elementwise as one
-an element, a reduction as one an element that it reads; views, casts and integers cost none.
-"""
+"""What a program costs, by layer: counted on its graph, before anything runs."""
 
 from __future__ import annotations
 
@@ -10,10 +6,9 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from dlc.graph import FLOATS, ITEM_BYTES, Graph, Node, TensorType
+from dlc.graph import ITEM_BYTES, Graph, Node, TensorType
 from dlc.ops import REGISTRY
-
-FREE = frozenset(("cast", "where"))
+from dlc.schedule.work import flops_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,28 +35,12 @@ def cost_by_layer(graph: Graph, sizes: Mapping[str, int]) -> tuple[LayerCost, ..
                 rows.setdefault(_owner(node), [0, 0, 0])[0] += _elements(node.type, sizes)
             continue
         row = rows.setdefault(node.path, [0, 0, 0])
-        row[1] += flops_of(node, sizes)
+        row[1] += flops_of(node).value(sizes)
         if REGISTRY[node.op].kind != "view":
             row[2] += bytes_of(node.type, sizes)
     first = {node.path: place for place, node in reversed([*enumerate(graph.nodes)])}
     order = sorted(rows, key=lambda path: (path == "", first.get(path, -1)))
     return tuple(LayerCost(path, *rows[path]) for path in order)
-
-
-def flops_of(node: Node, sizes: Mapping[str, int]) -> int:
-    """The floating-point operations of one node."""
-    if node.type.dtype not in FLOATS or node.op in FREE:
-        return 0
-    match REGISTRY[node.op].kind:
-        case "map":
-            return _elements(node.type, sizes)
-        case "dot":
-            over = node.attrs["over"]
-            turns = math.prod(node.args[0].type.size(axis).value(sizes) for axis in over)
-            return 2 * turns * _elements(node.type, sizes)
-        case "reduce" | "scatter":
-            return _elements(node.args[0].type, sizes)
-    return 0
 
 
 def bytes_of(type: TensorType, sizes: Mapping[str, int]) -> int:

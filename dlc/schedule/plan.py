@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from dlc.diagnostics import Source, Span
@@ -13,7 +13,7 @@ from dlc.graph import Axis, DType, RangeCheck, Size, SizeCheck, parse_size, prod
 from dlc.graph.graph import Role
 
 Place = Literal["arena", "input", "output", "bound", "constant"]
-FORM = 1
+FORM = 2
 """The version of the JSON form."""
 
 
@@ -51,6 +51,26 @@ Argument = BufferRef | Size
 
 
 @dataclass(frozen=True, slots=True)
+class Line:
+    """A line of a source, and the operations of a row that come from it."""
+
+    file: str
+    line: int
+    flops: Size
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """What a row has to do, whatever way it does it: see `dlc.schedule.work`."""
+
+    flops: Size = field(default_factory=Size)
+    bytes: Size = field(default_factory=Size)
+    """Of the elements of its buffers that it reads and writes, each once."""
+    lines: tuple[Line, ...] = ()
+    """Where it comes from, in the user's own files."""
+
+
+@dataclass(frozen=True, slots=True)
 class Row:
     """One kernel run over its units of work."""
 
@@ -61,8 +81,7 @@ class Row:
     barrier: bool = True
     """Whether all threads wait after this row before they begin the next."""
     label: str = ""
-    spans: tuple[tuple[str, int], ...] = ()
-    """File and line of what it computes."""
+    work: Work = field(default_factory=Work)
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +153,9 @@ def _buffer(b: Buffer) -> list[Any]:
 
 def _row(r: Row) -> list[Any]:
     args = [a.index if isinstance(a, BufferRef) else str(a) for a in r.args]
-    return [r.kernel, args, str(r.units), r.barrier, r.label, r.spans]
+    lines = [[place.file, place.line, str(place.flops)] for place in r.work.lines]
+    work = [str(r.work.flops), str(r.work.bytes), lines]
+    return [r.kernel, args, str(r.units), r.barrier, r.label, work]
 
 
 def _check(c: SizeCheck | RangeCheck) -> list[Any]:
@@ -171,10 +192,11 @@ def _decode_buffer(name: str, dtype: DType, elements: str, *rest: Any) -> Buffer
 
 
 def _decode_row(kernel: int, args: Iterable[Any], units: str, *rest: Any) -> Row:
-    barrier, label, spans = rest
+    barrier, label, (flops, moved, lines) = rest
     values = tuple(BufferRef(a) if isinstance(a, int) else parse_size(a) for a in args)
-    places = tuple((file, line) for file, line in spans)
-    return Row(kernel, values, parse_size(units), barrier, label, places)
+    places = tuple(Line(file, line, parse_size(count)) for file, line, count in lines)
+    work = Work(parse_size(flops), parse_size(moved), places)
+    return Row(kernel, values, parse_size(units), barrier, label, work)
 
 
 def _decode_check(c: list[Any], sources: Mapping[str, Source]) -> SizeCheck | RangeCheck:
