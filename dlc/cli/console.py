@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import os
 import sys
@@ -35,6 +34,8 @@ class Console:
     def result(self, kind: str, text: str, /, **fields: Any) -> None:
         """A result: `text` for people, or an object of this kind with the fields."""
         if self.json:
+            import json
+
             text = json.dumps({"version": JSON_VERSION, "kind": kind, **_plain(fields)})
         if text or self.json:
             try:

@@ -37,7 +37,8 @@ def command(console: Console, files: tuple[str, ...], only_check: bool, diff: bo
 
 def _formatted(console: Console, file: str, *, keep: bool, diff: bool) -> bool:
     from dlc.runtime.container import write_bytes
-    from dlc.syntax import format_source, read_source
+    from dlc.syntax import read_source
+    from dlc.syntax.formatter import format_source
 
     source = Source("<stdin>", sys.stdin.read()) if file == STDIN else read_source(file)
     text = format_source(source)

@@ -96,7 +96,9 @@ def main() -> None:
     """The entry point of the process."""
     gc.set_threshold(100_000)  # trees and graphs are no garbage: searching them costs a sixth
     signal.signal(signal.SIGTERM, _terminate)
-    sys.exit(run(sys.argv[1:]))
+    code = run(sys.argv[1:])
+    gc.freeze()  # what the process ends with is not searched for garbage
+    sys.exit(code)
 
 
 def run(arguments: Sequence[str]) -> int:

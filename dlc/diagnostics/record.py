@@ -51,6 +51,7 @@ def _made(kind: Any, kw_only: bool) -> Any:
     made: Any = type(kind)(kind.__name__, kind.__bases__, contents)
     made.__qualname__ = kind.__qualname__
     made._setters = {name: getattr(made, name).__set__ for name in fields}
+    made._puts = tuple([made._setters[name] for name in made._positional])
     return made
 
 
@@ -95,17 +96,20 @@ class _Shared:
     _positional: ClassVar[tuple[str, ...]]
     _compared: ClassVar[tuple[str, ...]]
     _setters: ClassVar[dict[str, Callable[..., None]]]
+    _puts: ClassVar[tuple[Callable[..., None], ...]]
+    """The setters of the positional fields, in order."""
 
     def __init__(self, *values: object, **named: object) -> None:
         kind = type(self)
         positional = kind._positional
         if len(values) > len(positional):
             raise TypeError(f"{kind.__name__} takes {len(positional)} values, not {len(values)}")
-        setters = kind._setters
-        for name, value in zip(positional, values, strict=False):
-            setters[name](self, value)
-        for name, value in named.items():
-            setters[name](self, value)
+        for put, value in zip(kind._puts, values, strict=False):
+            put(self, value)
+        if named:
+            setters = kind._setters
+            for name, value in named.items():
+                setters[name](self, value)
         if len(values) + len(named) != len(kind._fields):
             _fill(self, kind, {*positional[: len(values)], *named})
 

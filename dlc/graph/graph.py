@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from dlc.diagnostics import Span
+from dlc.diagnostics.record import record
 from dlc.graph.size import Size
 from dlc.graph.types import Axis, TensorType
 
@@ -33,7 +34,7 @@ class Node:
         return f"<{self.op}: {self.type}>"
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class SizeCheck:
     """What could not be decided while compiling, tested once at the entry of the program."""
 
@@ -45,7 +46,7 @@ class SizeCheck:
     spans: tuple[Span, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class RangeCheck:
     """An integer input that indexes an axis: every element must be in [0, size)."""
 
@@ -55,7 +56,7 @@ class RangeCheck:
     spans: tuple[Span, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Graph:
     """A program without side effects: updates of parameters and states are outputs.
 

@@ -9,10 +9,12 @@ from dataclasses import dataclass
 from functools import total_ordering
 from typing import Literal
 
+from dlc.diagnostics.record import record
+
 Verdict = Literal["equal", "different", "unknown"]
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Quotient:
     """`numerator // denominator`, where the polynomial cannot divide it further."""
 
@@ -80,9 +82,10 @@ class Size:
 
     def __mul__(self, other: int | Size) -> Size:
         terms: dict[Monomial, int] = {}
+        other = Size.of(other)
         for a, x in self.terms:
-            for b, y in Size.of(other).terms:
-                monomial = tuple(sorted(a + b, key=str))
+            for b, y in other.terms:
+                monomial = tuple(sorted(a + b, key=str)) if a and b else a or b
                 terms[monomial] = terms.get(monomial, 0) + x * y
         return _canonical(terms)
 
@@ -90,7 +93,10 @@ class Size:
         return self * -1
 
     def __sub__(self, other: int | Size) -> Size:
-        return self + Size.of(other) * -1
+        terms = dict(self.terms)
+        for monomial, coefficient in Size.of(other).terms:
+            terms[monomial] = terms.get(monomial, 0) - coefficient
+        return _canonical(terms)
 
     def __rsub__(self, other: int) -> Size:
         return Size.of(other) - self
@@ -135,12 +141,11 @@ class Size:
 
     def compare(self, other: int | Size) -> Verdict:
         """Whether both are the same number for all, no or only some run-time sizes."""
-        difference = (self - other).constant
-        if difference is None:
-            bounded = self - other
-            sure = bounded.at_least(1) or (-bounded).at_least(1)
-            return "different" if sure else "unknown"
-        return "different" if difference else "equal"
+        difference = self - other
+        if not difference.terms:
+            return "equal"
+        sure = difference.at_least(1) or (-difference).at_least(1)
+        return "different" if sure else "unknown"
 
     def at_least(self, bound: int | Size) -> bool:
         """True where it is proved, symbols being 0 or more; False where it is not."""
@@ -229,7 +234,9 @@ def _evaluate(node: ast.expr) -> Size:
 
 def _canonical(terms: Mapping[Monomial, int]) -> Size:
     kept = [(m, c) for m, c in terms.items() if c]
-    return Size(tuple(sorted(kept, key=lambda t: (-len(t[0]), str(t[0])))))
+    if len(kept) > 1:
+        kept.sort(key=lambda t: (-len(t[0]), str(t[0])))
+    return Size(tuple(kept))
 
 
 def _factors(monomial: Monomial, coefficient: int) -> list[str]:

@@ -17,12 +17,15 @@ ITEM_BYTES: dict[DType, int] = {
 }  # fmt: skip
 
 
-@dataclass(frozen=True, slots=True, order=True)
+@dataclass(frozen=True, slots=True)
 class Axis:
     """An axis. Outside layers its name is its identity (`scope` 0); those of bodies have scopes."""
 
     name: str
     scope: int = 0
+
+    def __lt__(self, other: Axis) -> bool:
+        return (self.name, self.scope) < (other.name, other.scope)
 
     def __str__(self) -> str:
         return f"{self.name}~{self.scope}" if self.scope else self.name
@@ -43,17 +46,17 @@ class TensorType:
         return TensorType(dtype, tuple((a, Size.of(n)) for a, n in dims))
 
     def __post_init__(self) -> None:
-        assert len({a for a, _ in self.dims}) == len(self.dims), f"an axis twice: {self.dims}"
+        assert len(self.dims) < 2 or len(set(self.axes)) == len(self.dims), f"twice: {self.dims}"
 
     @property
     def axes(self) -> tuple[Axis, ...]:
         """The axes in order."""
-        return tuple(a for a, _ in self.dims)
+        return tuple([a for a, _ in self.dims])
 
     @property
     def sizes(self) -> tuple[Size, ...]:
         """The sizes in the order of the axes."""
-        return tuple(n for _, n in self.dims)
+        return tuple([n for _, n in self.dims])
 
     @property
     def elements(self) -> Size:
@@ -62,11 +65,14 @@ class TensorType:
 
     def size(self, axis: Axis) -> Size:
         """The size of `axis`. Raises KeyError if the type lacks it."""
-        return dict(self.dims)[axis]
+        for known, size in self.dims:
+            if known == axis:
+                return size
+        raise KeyError(axis)
 
     def has(self, axis: Axis) -> bool:
         """Whether the type has `axis`."""
-        return any(a == axis for a, _ in self.dims)
+        return axis in self.axes
 
     def without(self, axes: Iterable[Axis]) -> TensorType:
         """The type less some axes."""
@@ -75,7 +81,7 @@ class TensorType:
 
     def cast(self, dtype: DType) -> TensorType:
         """The same axes with another element type."""
-        return TensorType(dtype, self.dims)
+        return self if dtype == self.dtype else TensorType(dtype, self.dims)
 
     def __str__(self) -> str:
         inside = ", ".join(f"{a}={n}" for a, n in self.dims)

@@ -10,7 +10,7 @@ from dlc.ops import build as b
 from dlc.ops.arrays import Meaning, converted, mapped
 from dlc.ops.late import Late
 from dlc.ops.op import ZERO, Array, Attrs, Backward, Gradient, Op, Sample
-from dlc.ops.rules import ANY, BOOL, NUMBERS, count, one_dtype, tensor, union
+from dlc.ops.rules import ANY, BOOL, NUMBERS, count, one_dtype, united
 from dlc.ops.samples import BINARY, UNARY, floats, typed, whole
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ def elementwise(
         del attrs
         count(name, types, operands)
         dtype = one_dtype(name, types, allowed)
-        return tensor(result or dtype, union(types).items())
+        return united(result or dtype, types)
 
     return Op(
         name=name, doc=doc, kind="map", type=rule, meaning=mapped(function), gradient=gradient,
@@ -225,7 +225,7 @@ def _where_type(types: Sequence[TensorType], attrs: Attrs) -> TensorType:
     count("where", types, 3)
     one_dtype("the condition of where", types[:1], BOOL)
     dtype = one_dtype("where", types[1:], ANY)
-    return tensor(dtype, union(types).items())
+    return united(dtype, types)
 
 
 where = Op(

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, Literal, Protocol
 
+from dlc.diagnostics.record import record
 from dlc.graph import Attr, Axis, DType, Node, Size, TensorType
 
 Attrs = Mapping[str, Attr]
@@ -61,7 +62,7 @@ class Read:
     inside: tuple[tuple[Any, Size], ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class ViewCode:
     """Code of a view: from an index into the result to the operand that holds the element.
 
@@ -72,7 +73,7 @@ class ViewCode:
     reads: Callable[[Attrs, Sequence[TensorType], TensorType, Index], tuple[Read, ...]]
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Sample:
     """One generated test: operand types, attributes, and how operand values are drawn."""
 
@@ -92,7 +93,7 @@ NO_GRADIENT: Final = "no gradient"
 Gradient = Callable[["Backward"], Sequence["Node | None"]]
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Backward:
     """What a gradient rule works from: build nodes with the functions of `dlc.ops.build`.
 

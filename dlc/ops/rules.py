@@ -32,7 +32,7 @@ def one_dtype(name: str, types: Iterable[TensorType], allowed: frozenset[DType])
 
 def meet(axis: Axis, left: Size, right: Size) -> Size:
     """The size of an axis that two tensors share; equality that is unknown is accepted."""
-    if left.compare(right) == "different":
+    if left is not right and left.compare(right) == "different":
         raise TypeRuleError(f"axis {axis} has two sizes here: {left} and {right}", axis)
     return left
 
@@ -46,14 +46,21 @@ def union(types: Iterable[TensorType]) -> dict[Axis, Size]:
     return dims
 
 
+def united(dtype: DType, types: Iterable[TensorType]) -> TensorType:
+    """The type over the axes of all operands; that of an operand, where it has them all."""
+    shaped = [type for type in types if type.dims]
+    if shaped and all(type.dims == shaped[0].dims for type in shaped):
+        return shaped[0].cast(dtype)
+    return TensorType(dtype, tuple(union(shaped).items()))
+
+
 def tensor(dtype: DType, dims: Iterable[tuple[Axis, Size]]) -> TensorType:
     """A type; raises where an axis stands twice."""
     dims = tuple(dims)
-    seen: set[Axis] = set()
-    for axis, _ in dims:
-        if axis in seen:
-            raise TypeRuleError(f"axis {axis} would stand twice in the result", axis)
-        seen.add(axis)
+    axes = [axis for axis, _ in dims]
+    if len(set(axes)) < len(axes):
+        axis = next(a for a in axes if axes.count(a) > 1)
+        raise TypeRuleError(f"axis {axis} would stand twice in the result", axis)
     return TensorType(dtype, dims)
 
 

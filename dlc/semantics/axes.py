@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 
 from dlc.diagnostics import Label, Span
 from dlc.diagnostics.axes import AxisTwice, GroupLength, NoRest, OneAxisNeeded
 from dlc.diagnostics.limits import NotSupportedYet
 from dlc.diagnostics.names import DeclaredTwice, ReservedName
+from dlc.diagnostics.record import record
 from dlc.diagnostics.types import UnknownDtype, WrongKind
 from dlc.graph import DTYPES, Axis, DType, Size
 from dlc.semantics.lookup import WORDS, lookup_axes
@@ -22,7 +22,7 @@ CLASSES = ("float", "int")
 AXIS_TYPES = ("axis", "axes")
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Declared:
     """A type as it was written: axes in order, None for `..`."""
 

@@ -29,7 +29,7 @@ from dlc.semantics.values import (
 from dlc.syntax import tree
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Entry:
     """One call on its way in."""
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field
 
 from dlc.diagnostics import Label, Span
 from dlc.diagnostics.calls import (
@@ -19,6 +19,7 @@ from dlc.diagnostics.calls import (
 )
 from dlc.diagnostics.names import DeclaredTwice
 from dlc.diagnostics.placed import listed, similar
+from dlc.diagnostics.record import record, replaced
 from dlc.diagnostics.warnings import SoftmaxTwice
 from dlc.graph import Node
 from dlc.semantics.entry import enter
@@ -42,7 +43,7 @@ from dlc.syntax import tree
 Placed = tuple[Value, Span]
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Arguments:
     """What stands in the brackets of a call."""
 
@@ -56,7 +57,7 @@ class Arguments:
 
     def piped(self, value: Placed) -> Arguments:
         """With the value before `|>` as the first argument."""
-        return replace(
+        return replaced(
             self, positional=(value, *self.positional), poison=self.poison or value[0] is POISON
         )
 

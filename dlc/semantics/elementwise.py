@@ -45,14 +45,16 @@ def apply(frame: Frame, op: str, values: tuple[Value, ...], span: Span) -> Value
     """An arithmetic op, comparison or elementwise function on tensors, numbers and sizes."""
     if is_poison(*values):
         return POISON
-    values = tuple(numeric(frame, v, span) for v in values)
-    if not any(isinstance(v, Tensor) for v in values):
+    values = tuple([numeric(frame, v, span) for v in values])
+    tensors = [v for v in values if isinstance(v, Tensor)]
+    if not tensors:
         known = _known(frame, op, values, span)
         if known is not None:
             return known
-    for value in values:
-        if not isinstance(value, (Tensor, bool)) and not is_number(value):
-            raise Mistake(no_operation(op, values, span))
+    if len(tensors) < len(values):
+        for value in values:
+            if not isinstance(value, (Tensor, bool)) and not is_number(value):
+                raise Mistake(no_operation(op, values, span))
     dtype = common_dtype(values, span, floating=op in FLOAT_ONLY, arithmetic=op not in COMPARE)
     nodes = [to_node(frame, v, dtype, span) for v in values]
     if op in ("add", "sub"):
@@ -94,20 +96,22 @@ def common_dtype(
     values: tuple[Value, ...], span: Span, *, floating: bool = False, arithmetic: bool = True
 ) -> DType:
     """The dtype where values meet: literals take a tensor's, integers that of floats."""
-    dtypes = [v.type.dtype for v in values if isinstance(v, Tensor)]
-    floats = dict.fromkeys(d for d in dtypes if d in FLOATS)
-    integers = dict.fromkeys(d for d in dtypes if d in INTEGERS)
+    dtypes = dict.fromkeys([v.node.type.dtype for v in values if isinstance(v, Tensor)])
+    floats = [d for d in dtypes if d in FLOATS]
+    if len(floats) == len(dtypes) == 1:
+        return floats[0]
+    integers = [d for d in dtypes if d in INTEGERS]
     for found in (floats, integers):
         if len(found) > 1 and (found is floats or not floats):
-            left, right = list(found)[:2]
+            left, right = found[:2]
             hint = f"write `cast(..., {left})` around the one of dtype {right}"
             raise Mistake(TwoDtypes(place=span, left=left, right=right, hint=hint))
     if floats:
-        return next(iter(floats))
+        return floats[0]
     if floating or any(isinstance(v, (float, Ratio)) for v in values):
         return "f32"
     if integers:
-        return next(iter(integers))
+        return integers[0]
     counts = any(isinstance(v, (int, Size)) and not isinstance(v, bool) for v in values)
     return "i32" if arithmetic or counts else "bool"
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 from dlc.diagnostics import Label, Span
 from dlc.diagnostics.axes import AxisTwice, ModelSize, OwnAxisLeaves, ResultAxes
 from dlc.diagnostics.calls import ResultCount
+from dlc.diagnostics.record import record
 from dlc.diagnostics.types import WrongDtype, WrongKind
 from dlc.graph import FLOATS, INTEGERS, Axis, Node, Size
 from dlc.semantics.axes import CLASSES, Declared, dtype_of, read_type
@@ -29,7 +29,7 @@ from dlc.semantics.values import (
 from dlc.syntax import tree
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Leaving:
     """What a result needs to know of its call."""
 
@@ -41,7 +41,7 @@ class Leaving:
     span: Span
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Returned:
     """The values of a `return`, each with its place."""
 

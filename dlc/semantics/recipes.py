@@ -41,7 +41,7 @@ SETTINGS = (
 DEFAULT_EPOCHS = 10
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Reading:
     """One train block that is being read."""
 

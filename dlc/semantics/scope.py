@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from dlc.diagnostics import Diagnostic, Source, Span
 from dlc.diagnostics.limits import TooManyNodes
 from dlc.diagnostics.placed import Placed
+from dlc.diagnostics.record import replaced
 from dlc.graph import (
     Attr,
     Axis,
@@ -101,8 +102,8 @@ class Build:
 
     def check(self, check: SizeCheck | RangeCheck) -> None:
         """Remember a check for the entry of the program, once."""
-        bare = replace(check, spans=())
-        if not any(replace(c, spans=()) == bare for c in self.checks):
+        bare = replaced(check, spans=())
+        if not any(replaced(c, spans=()) == bare for c in self.checks):
             self.checks.append(check)
 
     def ordered_inputs(self) -> tuple[Node, ...]:

@@ -140,6 +140,9 @@ def meet(
     frame: Frame, nodes: Sequence[Node], span: Span, skip: frozenset[Axis] = frozenset()
 ) -> None:
     """Tensors meet: every axis that two of them share has one size."""
+    shapes = [node.type.dims for node in nodes if node.type.dims]
+    if all(shape == shapes[0] for shape in shapes):
+        return
     first: dict[Axis, tuple[Node, Size]] = {}
     for node in nodes:
         for axis, size in node.type.dims:
@@ -170,4 +173,4 @@ def memory_bytes() -> int:
 
 def is_poison(*values: Value) -> bool:
     """Whether a mistake was reported on the way to one of the values."""
-    return any(v is POISON for v in values)
+    return POISON in values

@@ -45,7 +45,7 @@ from dlc.syntax import tree
 Signature = Mapping[str, tuple[TensorType, Span]]
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Step:
     """One step of a recipe that is being elaborated, for training or evaluation."""
 
@@ -181,7 +181,7 @@ class Step:
         return total
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Update:
     """One minimize statement: the optimizer's body, once for each parameter."""
 
@@ -260,7 +260,7 @@ class Update:
             raise Mistake(OptimizerResult(place=span, optimizer=name, wanted=wanted, got=got))
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Slots:
     """The states of an optimizer for one parameter: each has the parameter's type."""
 

@@ -37,7 +37,7 @@ class Axes:
         return show_axes(self.items)
 
 
-@record
+@dataclass(frozen=True, slots=True)
 class Tensor:
     """A value computed at run time; in an optimizer `decay` tells what the `param` said."""
 

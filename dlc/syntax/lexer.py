@@ -44,7 +44,7 @@ LARGEST = 2**63 - 1
 """The largest integer that may be written."""
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Token:
     """A piece of the text; `mistake` is what is wrong with a `BAD` one.
 

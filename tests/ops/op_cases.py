@@ -1,10 +1,10 @@
 """What the generated tests of ops share: drawn operands and a small reverse-mode driver."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 import numpy as np
 
+from dlc.diagnostics.record import replaced
 from dlc.graph import FLOATS, Graph, Node, TensorType, input_node, order
 from dlc.ops import REGISTRY, ZERO, Backward, Op, Sample, build
 from dlc.ops.arrays import converted, shape_of
@@ -37,7 +37,7 @@ def widened(sample: Sample) -> Sample:
     attrs = dict(sample.attrs)
     if attrs.get("dtype") in FLOATS:
         attrs["dtype"] = "f64"
-    return replace(sample, types=types, attrs=attrs)
+    return replaced(sample, types=types, attrs=attrs)
 
 
 def drawn(op: Op, sample: Sample, seed: int = 0) -> list[np.ndarray]:

@@ -1,12 +1,12 @@
 """Generated from the records: types, meanings, gradients, index maps."""
 
-from dataclasses import replace
 from itertools import product
 
 import numpy as np
 import pytest
 from op_cases import CASES, IDS, drawn, gradients, inputs_of, run, smooth_cases, widened
 
+from dlc.diagnostics.record import replaced
 from dlc.graph import DTYPES, FLOATS, Axis, Size, TensorType, input_node, order
 from dlc.ops import NO_GRADIENT, NUMPY_DTYPES, REGISTRY, TypeRuleError, ViewCode, build
 from dlc.ops.arrays import round_bf16, shape_of
@@ -43,7 +43,7 @@ def test_type_and_meaning_agree_for_every_dtype(op, k):
             op.type(types, sample.attrs)
         except TypeRuleError:
             continue
-        check(op, types, sample.attrs, drawn(op, replace(sample, types=types)))
+        check(op, types, sample.attrs, drawn(op, replaced(sample, types=types)))
 
 
 def resized(value, axis):

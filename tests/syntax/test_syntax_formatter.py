@@ -8,7 +8,8 @@ from golden import cases
 from texts import PROGRAMS, excerpt, mutant, respaced
 
 from dlc.diagnostics import DlcError, Source
-from dlc.syntax import format_source, parse
+from dlc.syntax import parse
+from dlc.syntax.formatter import format_source
 from dlc.syntax.lexer import COMMENT, scan
 
 

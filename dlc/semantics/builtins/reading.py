@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from dlc.diagnostics import Span
 from dlc.diagnostics.calls import (
@@ -14,6 +13,7 @@ from dlc.diagnostics.calls import (
     UnknownParameter,
 )
 from dlc.diagnostics.placed import listed, similar
+from dlc.diagnostics.record import record
 from dlc.diagnostics.types import WrongKind
 from dlc.graph import Axis
 from dlc.semantics.axes import need_axes, need_axis
@@ -24,7 +24,7 @@ from dlc.semantics.sizes import numeric
 from dlc.semantics.values import Arrow, Axes, Tensor, Value, describe, is_number
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Read:
     """Arguments by name, for one call."""
 
