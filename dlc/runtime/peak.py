@@ -27,7 +27,7 @@ from dlc.schedule.plan import Buffer, BufferRef, Plan, PlanPort, Row
 
 COPY_BYTES = 1 << 26
 """Of the arrays that are copied, together: far more than the caches of the cores hold."""
-_TURNS, _RUNS, _COPIES = 1_000_000, 5, 3
+_TURNS, _RUNS, _COPIES = 400_000, 20, 4
 
 
 @dataclass(frozen=True, slots=True)
