@@ -14,10 +14,19 @@ from dlc.graph.graph import (
     users,
 )
 from dlc.graph.size import Quotient, Size, Verdict, parse_size, product
-from dlc.graph.types import DTYPES, FLOATS, INTEGERS, ITEM_BYTES, Axis, DType, TensorType
+from dlc.graph.types import (
+    DTYPES,
+    FLOATS,
+    INTEGERS,
+    ITEM_BYTES,
+    SCALARS,
+    Axis,
+    DType,
+    TensorType,
+)
 
 __all__ = [
-    "DTYPES", "FLOATS", "INTEGERS", "ITEM_BYTES", "Attr", "Axis", "DType", "Graph", "Node",
-    "Quotient", "RangeCheck", "Role", "Size", "SizeCheck", "TensorType", "Verdict", "input_node",
-    "order", "parse_size", "product", "rebuilt", "rewrite", "users",
+    "DTYPES", "FLOATS", "INTEGERS", "ITEM_BYTES", "SCALARS", "Attr", "Axis", "DType", "Graph",
+    "Node", "Quotient", "RangeCheck", "Role", "Size", "SizeCheck", "TensorType", "Verdict",
+    "input_node", "order", "parse_size", "product", "rebuilt", "rewrite", "users",
 ]  # fmt: skip

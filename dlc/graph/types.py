@@ -88,3 +88,7 @@ class TensorType:
         return f"{self.dtype}[{inside}]" if self.dims else self.dtype
 
     __repr__ = __str__
+
+
+SCALARS: dict[DType, TensorType] = {dtype: TensorType(dtype) for dtype in DTYPES}
+"""The types without axes."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from dlc.graph import DTYPES, FLOATS, INTEGERS, Axis, DType, Size, TensorType
+from dlc.graph import DTYPES, FLOATS, INTEGERS, SCALARS, Axis, DType, Size, TensorType
 from dlc.ops.op import TypeRuleError
 
 NUMBERS: frozenset[DType] = FLOATS | INTEGERS
@@ -49,7 +49,9 @@ def union(types: Iterable[TensorType]) -> dict[Axis, Size]:
 def united(dtype: DType, types: Iterable[TensorType]) -> TensorType:
     """The type over the axes of all operands; that of an operand, where it has them all."""
     shaped = [type for type in types if type.dims]
-    if shaped and all(type.dims == shaped[0].dims for type in shaped):
+    if not shaped:
+        return SCALARS[dtype]
+    if all(type.dims == shaped[0].dims for type in shaped):
         return shaped[0].cast(dtype)
     return TensorType(dtype, tuple(union(shaped).items()))
 
@@ -66,9 +68,10 @@ def tensor(dtype: DType, dims: Iterable[tuple[Axis, Size]]) -> TensorType:
 
 def size_of(name: str, type: TensorType, axis: Axis) -> Size:
     """The size of an axis that the operand must have."""
-    if not type.has(axis):
-        raise TypeRuleError(f"{name} needs axis {axis}, which {type} lacks", axis)
-    return type.size(axis)
+    try:
+        return type.size(axis)
+    except KeyError:
+        raise TypeRuleError(f"{name} needs axis {axis}, which {type} lacks", axis) from None
 
 
 def not_negative(axis: Axis, size: Size, what: str) -> Size:

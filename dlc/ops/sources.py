@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from dlc.graph import FLOATS, INTEGERS, Axis, DType, Size, TensorType
+from dlc.graph import FLOATS, INTEGERS, SCALARS, Axis, DType, Size, TensorType
 from dlc.ops.arrays import shape_of, stored
 from dlc.ops.late import Late, LateAttrs
 from dlc.ops.op import NUMPY_DTYPES, ZERO, Array, Attrs, Op, Sample, TypeRuleError
@@ -31,7 +31,7 @@ def _const_type(types: Sequence[TensorType], attrs: Attrs) -> TensorType:
             raise TypeRuleError(f"{value} is not a number of {dtype}")
     if dtype == "bool" and value not in (0, 1):
         raise TypeRuleError(f"{value} is not a bool")
-    return TensorType(dtype)
+    return SCALARS[attrs["dtype"]]
 
 
 def _const(

@@ -211,6 +211,8 @@ def _is_bool(value: Value) -> bool:
 def _warn_residual(frame: Frame, nodes: list[Node], span: Span) -> None:
     """Two tensors that differ in one axis each, of one size: a residual without its rename."""
     left, right = (n.type for n in nodes)
+    if not left.dims or not right.dims or left.dims == right.dims:
+        return
     only = [
         [(a, n) for a, n in one.dims if not other.has(a)]
         for one, other in ((left, right), (right, left))

@@ -306,9 +306,8 @@ def _check_columns(reading: Reading, programs: tuple[StepProgram, ...]) -> None:
 
 def _check_batch(reading: Reading, programs: tuple[StepProgram, ...]) -> None:
     held = {a.name for s in programs for p in s.inputs for a in p.type.axes}
-    open_ = {s for p in programs for s in p.graph.symbols}
     for name in reading.batch:
-        if name not in held and name not in open_:
+        if name not in held and not any(name in p.graph.symbols for p in programs):
             why = "no input of a step has this axis"
             near = similar(name, held)
             hint = f"did you mean {near}?" if near else None
