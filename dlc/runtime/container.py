@@ -83,7 +83,7 @@ def write_bytes(path: str | os.PathLike[str], data: bytes) -> None:
     target = Path(path)
     temporary = None
     try:
-        handle, temporary = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
+        handle, temporary = tempfile.mkstemp(".tmp", f".{target.name}.", target.parent)
         with os.fdopen(handle, "wb") as stream:
             stream.write(data)
             stream.flush()

@@ -101,6 +101,7 @@ def create(path: Path | None, name: str) -> RunFolder:
         lock = Lock(path)
         if not _unused(path):
             raise fail(FolderExists(str(path)))
+        drop_temporaries(path)
         shutil.rmtree(path / CHECKPOINTS, ignore_errors=True)
         (path / CHECKPOINTS).mkdir()
     except FileExistsError as error:

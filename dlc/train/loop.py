@@ -80,6 +80,8 @@ class Trainer:
         """False from within a batch: some params are updated, others not."""
         self._lines: list[Mapping[str, Any]] = []
         """Metrics that are not yet in the folder."""
+        self._artifact_due = old is not None
+        """Whether the artifact may be older than the checkpoint: a killed run left it so."""
         self.manifest = manifest_of(
             program, self.recipe, self.data, self.seed, self.epochs, self.options.version
         )
@@ -304,13 +306,12 @@ class Trainer:
             return
         self._lines.append(line)
         self.save()
-        if self.options.save_artifact is not None:
-            self._save_artifact(self.options.save_artifact)
+        self._save_artifact()
 
-    def _save_artifact(
-        self, write: Callable[[Path, Mapping[str, Array], Mapping[str, Any]], None]
-    ) -> None:
-        assert self.run_folder is not None
+    def _save_artifact(self) -> None:
+        write = self.options.save_artifact
+        if write is None or self.run_folder is None:
+            return
         facts = {
             "recipe": self.recipe.name,
             "seed": self.seed,
@@ -318,12 +319,17 @@ class Trainer:
             "classes": self.manifest["classes"],
         }
         write(self.run_folder.path / ARTIFACT, self.monitor.chosen(self.params), facts)
+        self._artifact_due = False
 
     def _finish(self, signals: Signals) -> None:
+        if not self.state.finished:
+            self._test(signals)
+        if self._artifact_due:
+            self._save_artifact()
+
+    def _test(self, signals: Signals) -> None:
         """Evaluates the test rows, once, with the params that are the result."""
         state = self.state
-        if state.finished:
-            return
         if self.data.test is None:
             state.finished = True
             self.save()

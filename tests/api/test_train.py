@@ -1,5 +1,6 @@
 """Training and compiling from Python."""
 
+import os
 import types
 
 import numpy as np
@@ -81,6 +82,31 @@ def test_saved_and_loaded(path, data, tmp_path):
         np.testing.assert_array_equal(net.params[name], value)
     again = dlc.compile(path, weights=tmp_path / "run", interpret=True)
     np.testing.assert_array_equal(again(data["x"]), net(data["x"]))
+
+
+def test_killed_while_the_artifact_is_written(path, data, tmp_path, monkeypatch):
+    """The last checkpoint is there, the artifact is the one before: resuming makes it good."""
+
+    class Killed(BaseException):
+        """What a killed process does: nothing more."""
+
+    def replace(source, target, move=os.replace):
+        if target == tmp_path / "run" / "model.dlm" and target.exists():
+            raise Killed
+        move(source, target)
+
+    options = {"data": data, "epochs": 2, "interpret": True, "progress": False}
+    whole = dlc.train(path, folder=tmp_path / "whole", **options)
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "replace", replace)
+        with pytest.raises(Killed):
+            dlc.train(path, folder=tmp_path / "run", **options)
+    for _ in range(2):
+        assert dlc.train(path, resume=tmp_path / "run", **options).history == whole.history
+        artifact = (whole.folder / "model.dlm").read_bytes()
+        assert (tmp_path / "run" / "model.dlm").read_bytes() == artifact
+        assert not [*(tmp_path / "run").glob("*.tmp")]
+        (tmp_path / "run" / "model.dlm").unlink()
 
 
 def test_mistakes_are_errors_of_one_class(path, data):

@@ -1,47 +1,69 @@
-"""A training in a process of its own, for tests that kill it: FOLDER NEW|RESUME DELAY."""
+"""`dlc` in a process that kills itself: KILL_AT EVENTS ARGUMENTS...
+
+Events are steps of a network, and what happens to files beside EVENTS, where they are written down.
+"""
 
 from __future__ import annotations
 
 import os
+import signal
 import sys
-import time
+from collections.abc import Callable
 from pathlib import Path
 
-from small_programs import arrays, interpreted, program
+from dlc.cli import main
+from dlc.runtime.compiled import NativeExecutable
 
-from dlc.train import files
-from dlc.train.loop import Trainer
-from dlc.train.options import Callback, Options
-
-
-class Report(Callback):
-    """Tells each batch, and gives the parent time to kill."""
-
-    def on_batch(self, trainer):
-        print("batch", trainer.state.batches, flush=True)
+KILL_AT, EVENTS = int(sys.argv[1]), Path(sys.argv[2])
+events: list[str] = []
 
 
-def announce(name, call):
-    """Tells of each write before it happens."""
+def happens(event: str, last: Callable[[], None] = lambda: None) -> None:
+    """Takes note of an event; if it is the one to die at, does the `last` thing and dies."""
+    events.append(event)
+    if len(events) == KILL_AT:
+        last()
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+def before_change(name: str, call: Callable) -> Callable:
+    """A function that changes the file of its first argument, with an event before."""
+
+    def wrapped(path, *others, **options):
+        if Path(path).is_relative_to(EVENTS.parent):
+            happens(f"{name} {Path(path).name}")
+        return call(path, *others, **options)
+
+    return wrapped
+
+
+def before_flush(call: Callable[[int], None]) -> Callable[[int], None]:
+    """`os.fsync` with an event before, and for a new file one when half of it is written."""
+
+    def wrapped(handle: int) -> None:
+        path = Path(os.readlink(f"/proc/self/fd/{handle}"))
+        if path.name.startswith("."):
+            happens(f"half {path.name}", lambda: os.truncate(path, path.stat().st_size // 2))
+        happens(f"flush {path.name}")
+        call(handle)
+
+    return wrapped
+
+
+def before_step(call: Callable) -> Callable:
+    """A run of native code with an event before."""
 
     def wrapped(*args, **kwargs):
-        print("write", name, flush=True)
-        time.sleep(float(sys.argv[3]))
+        happens("step")
         return call(*args, **kwargs)
 
     return wrapped
 
 
-def main() -> None:
-    folder = Path(sys.argv[1])
-    for name in ("fsync", "replace"):
-        setattr(files.os, name, announce(name, getattr(os, name)))
-    where = {"resume": folder} if sys.argv[2] == "resume" else {"folder": folder}
-    Trainer(
-        program(epochs=3), compile_graph=interpreted, data=arrays(20), test=arrays(6),
-        options=Options(save_every=2, callbacks=(Report(),), **where),
-    ).run()  # fmt: skip
-
-
-if __name__ == "__main__":
-    main()
+os.fsync = before_flush(os.fsync)
+os.replace = before_change("move", os.replace)
+os.unlink = before_change("remove", os.unlink)
+NativeExecutable.run = before_step(NativeExecutable.run)
+code = main.run(sys.argv[3:])
+EVENTS.write_text("\n".join(events))
+sys.exit(code)

@@ -299,6 +299,14 @@ def test_artifact_is_written_each_epoch(tmp_path):
     assert {p for p, _ in seen} == {tmp_path / "r" / "model.dlm"}
 
 
+def test_a_start_that_was_killed_leaves_nothing(tmp_path):
+    (tmp_path / ".manifest.json.1.tmp").write_text("{")
+    (tmp_path / "checkpoints").mkdir()
+    (tmp_path / "checkpoints" / ".epoch-000000-batch-000000000.safetensors.1.tmp").write_text("")
+    trainer(tmp_path, epochs=1).run()
+    assert not [*tmp_path.rglob("*.tmp")]
+
+
 def test_data_mistakes_come_before_a_folder(tmp_path):
     refused("E0706", trainer, tmp_path / "r", data={"x": arrays()["x"]})
     assert not (tmp_path / "r").exists()
