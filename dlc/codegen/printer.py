@@ -12,9 +12,8 @@ from dataclasses import dataclass
 from dlc.codegen.sums import Sums
 from dlc.codegen.text import Coords
 from dlc.graph import Node, Size, product
-from dlc.schedule.collapse import is_flat
 from dlc.schedule.index import Iter
-from dlc.schedule.kernel import Accumulate, Buffer, Expr, Kernel, Nest, Store
+from dlc.schedule.kernel import Accumulate, Buffer, Expr, Nest, Store
 
 TWO_LEVEL = 16
 """An innermost reduced loop at least so long is summed for itself, then added: smaller errors."""
@@ -27,16 +26,6 @@ class Printed:
     text: str
     arguments: tuple[Buffer | Size, ...]
     units: Size
-
-
-def print_kernel(kernel: Kernel, lanes: int) -> Printed:
-    """The text of a kernel for vectors of `lanes` elements."""
-    printer = Printer(kernel, lanes, flat=is_flat(kernel) and kernel.lane is not None)
-    if kernel.template == "sort":
-        printer.sort()
-    else:
-        printer.units()
-    return printer.finish()
 
 
 class Printer(Sums):
@@ -68,9 +57,6 @@ class Printer(Sums):
         if self.flat:
             self.whole_vectors(self.kernel.units[0])
         else:
-            for iter in self.kernel.units:
-                if self.ragged(iter):
-                    self.clamp(iter)
             self.outer_loops(list(self.kernel.serial))
         self.depth -= 1
 
@@ -88,7 +74,7 @@ class Printer(Sums):
         """From the number of a unit to the first index of each of its loops."""
         rest = "unit"
         for iter in reversed(self.kernel.units):
-            name, step = self.name(iter), self.kernel.step(iter, self.lanes)
+            name, step = self.unit_name(iter), self.unit_step(iter)
             blocks = self.blocks(iter)
             last = iter is self.kernel.units[0]
             if blocks == Size.of(1) and not self.flat:
@@ -101,12 +87,6 @@ class Printer(Sums):
                 self.line(f"{after} = {rest} // {self.size(blocks)}")
                 rest = after
 
-    def clamp(self, iter: Iter) -> None:
-        """Rows of a tile past the end of their axis are its last row; they are not stored."""
-        name, size = self.name(iter), self.size(iter.size)
-        for row in range(1, self.tile[iter]):
-            self.line(f"{name}_{row} = imin({name} + {row}, {size} - 1)")
-
     def outer_loops(self, serial: list[Iter]) -> None:
         """Loops inside a unit, around the nests."""
         if not serial:
@@ -115,13 +95,7 @@ class Printer(Sums):
         iter, rest = serial[0], serial[1:]
         name, step = self.name(iter), self.kernel.step(iter, self.lanes)
         self.line(f"for {name} in range(0, {self.size(iter.size)}, {step}):")
-
-        def inside() -> None:
-            if self.ragged(iter):
-                self.clamp(iter)
-            self.outer_loops(rest)
-
-        self.scoped(inside)
+        self.scoped(lambda: self.outer_loops(rest))
 
     def scoped(self, inside: Callable[[], None]) -> None:
         """Print inside a loop: what is named there is forgotten after it."""
@@ -230,16 +204,8 @@ class Printer(Sums):
                 self.guarded(own, lambda s=s, own=own, value=value: self.store_one(s, own, value))  # type: ignore[misc]
 
     def guarded(self, coords: Coords, store: Callable[[], None]) -> None:
-        """A store of rows that may be past the end of their axis."""
-        rows = [(i, c) for i, c in coords.items() if c and self.ragged(i)]
-        if not rows:
-            store()
-            return
-        inside = " and ".join(f"{self.name(i)} + {c} < {self.size(i.size)}" for i, c in rows)
-        self.line(f"if {inside}:")
-        self.depth += 1
+        """A store that some printers make only under a condition."""
         store()
-        self.depth -= 1
 
     def store_one(self, s: Store, coords: Coords, value: str) -> None:
         """One store at one place of the tile."""

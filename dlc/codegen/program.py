@@ -9,7 +9,8 @@ import numpy as np
 
 from dlc.codegen.machine import Machine
 from dlc.codegen.objects import compile_all, kernel_key
-from dlc.codegen.printer import Printed, describe, print_kernel
+from dlc.codegen.print_kernel import print_kernel
+from dlc.codegen.printer import Printed, describe
 from dlc.graph import ITEM_BYTES, Graph, Size
 from dlc.ops import NUMPY_DTYPES
 from dlc.schedule.facts import Facts
@@ -224,6 +225,7 @@ def _groups(steps: list[_Step]) -> list[int]:
 
 def _plan_buffer(buffer: Buffer, life: tuple[int, int], machine: Machine) -> PlanBuffer:
     elements = buffer.elements
+    assert buffer.place != "scratch", "memory of a thread is no argument"
     if buffer.place == "arena":
         elements = elements + machine.lanes
     data = b""

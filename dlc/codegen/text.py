@@ -30,6 +30,10 @@ class KernelText:
     count: int = 0
     flat: bool = False
     """The size of the one loop is an argument: the text serves every size."""
+    own: dict[Buffer, str] = field(default_factory=dict)
+    """Memory of the thread itself."""
+    clamped: set[Iter] = field(default_factory=set)
+    """Loops whose tile may reach past the end: its rows have variables of their own."""
     full: bool = False
     """Inside a branch where all lanes are inside their axis."""
 
@@ -39,8 +43,16 @@ class KernelText:
 
     def blocks(self, iter: Iter) -> Size:
         """How many steps an outer loop takes."""
-        step = self.kernel.step(iter, self.lanes)
+        step = self.unit_step(iter)
         return (iter.size + (step - 1)) // step
+
+    def unit_step(self, iter: Iter) -> int:
+        """How many elements of an outer loop a unit of work holds."""
+        return self.kernel.step(iter, self.lanes)
+
+    def unit_name(self, iter: Iter) -> str:
+        """The variable of the first of them."""
+        return self.name(iter)
 
     def fresh(self, prefix: str) -> str:
         """A name that no other value has."""
@@ -60,7 +72,9 @@ class KernelText:
         return self.names[iter]
 
     def argument(self, thing: Buffer | Size) -> str:
-        """The name of an argument."""
+        """The name of an argument, or of memory of the thread itself."""
+        if isinstance(thing, Buffer) and thing in self.own:
+            return self.own[thing]
         if thing not in self.arguments:
             if isinstance(thing, Buffer):
                 base = re.sub(r"\W", "_", thing.name)
@@ -97,13 +111,6 @@ class KernelText:
     def iter_text(self, iter: Iter, coords: Coords) -> str:
         """A loop variable at a place of the tile."""
         shift = coords.get(iter, 0)
-        if shift and self.ragged(iter):
+        if shift and iter in self.clamped:
             return f"{self.name(iter)}_{shift}"
         return f"{self.name(iter)} + {shift}" if shift else self.name(iter)
-
-    def ragged(self, iter: Iter) -> bool:
-        """Whether a tile of rows may reach past the end of its axis."""
-        step = self.tile.get(iter, 1)
-        if iter == self.kernel.lane or step == 1:
-            return False
-        return iter.size.constant is None or iter.size.constant % step != 0

@@ -12,6 +12,10 @@ if TYPE_CHECKING:
     from dlc.schedule.kernel import Expr
 
 
+START = "from "
+"""The names of the places where blocks of a loop begin; no axis is called so."""
+
+
 @dataclass(frozen=True, slots=True)
 class Iter:
     """A loop over an axis at the size it has here."""
@@ -132,7 +136,12 @@ class Affine:
 
 
 def _blocks(index: Affine, size: Size, iter: Iter, lanes: int) -> bool:
-    return index == at(iter) and size.constant is not None and size.constant % lanes == 0
+    """Whether the index is `iter`, counted from a multiple of `lanes`, and `size` is one too."""
+    starts = [a for a, _ in index.terms if a != iter]
+    counted = index.of(iter) == Size.of(1) and all(
+        isinstance(a, Iter) and a.axis.name.startswith(START) for a in starts
+    )
+    return counted and size.constant is not None and size.constant % lanes == 0
 
 
 def at(atom: Atom) -> Affine:

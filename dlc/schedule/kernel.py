@@ -14,7 +14,7 @@ from dlc.diagnostics import Span
 from dlc.graph import Axis, DType, Node, Size
 from dlc.schedule.index import Affine, Iter
 
-Place = Literal["arena", "input", "output", "bound", "constant"]
+Place = Literal["arena", "input", "output", "bound", "constant", "scratch"]
 
 
 @dataclass(slots=True, eq=False)
@@ -112,6 +112,35 @@ class Nest:
 
 
 @dataclass(slots=True, eq=False)
+class Blocks:
+    """How a unit of work of a contraction goes through its loops.
+
+        for chunks of the reduced loops:
+            stage
+            for tiles of the unit: accumulate in registers, add to `sums`
+        for the elements of the unit: what follows the sum
+
+    Without chunks the sums stay in registers.
+    """
+
+    extent: dict[Iter, int]
+    """Elements of each outer loop in one unit: multiples of its tile."""
+    remainder: dict[Iter, int]
+    """Rows of the smaller tile that does what whole tiles leave of an axis."""
+    chunks: dict[Iter, int]
+    """Reduced loops that run outside of the tiles, and their steps."""
+    starts: dict[Iter, Iter]
+    """Where the unit, or the chunk, begins in each loop."""
+    sums: Buffer | None = None
+    """The unit's sums, in the thread's own memory."""
+    sums_at: Affine = field(default_factory=Affine)
+    staged: Expr | None = None
+    """The load of the lane operand, if a unit copies a chunk of it to panels."""
+    stage: Expr | None = None
+    """The load of the same element from the panels."""
+
+
+@dataclass(slots=True, eq=False)
 class Kernel:
     """One native function: `units` are spread over threads, `serial` loops run inside one unit."""
 
@@ -123,6 +152,8 @@ class Kernel:
     tile: dict[Iter, int] = field(default_factory=dict)
     units: list[Iter] = field(default_factory=list)
     serial: list[Iter] = field(default_factory=list)
+    blocks: Blocks | None = None
+    """Of a contraction."""
     contraction: bool = False
     template: Literal["nests", "sort"] = "nests"
     spans: tuple[Span, ...] = ()

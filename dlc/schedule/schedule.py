@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from dlc.graph import Graph, Node
+from dlc.schedule.blocks import cut_contraction
 from dlc.schedule.collapse import collapse
 from dlc.schedule.facts import Facts, find_facts
 from dlc.schedule.group import group
@@ -51,7 +52,11 @@ def schedule(graph: Graph, target: Target) -> Schedule:
     kernels = group(facts, layout, buffer_of)
     for kernel in kernels:
         collapse(kernel)
-        tile(kernel, target, layout.lane.get(kernel.members[0]))
+        lane = layout.lane.get(kernel.members[0])
+        if lane is None:
+            tile(kernel, target)
+        else:
+            cut_contraction(kernel, target, lane)
     for node in [*graph.inputs, *graph.outputs.values()]:
         buffer_of(node)
     return Schedule(graph, tuple(kernels), buffers, facts, layout)

@@ -1,0 +1,290 @@
+"""The text of a contraction: chunks, staged panels, register tiles, and what follows the sums."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+
+from dlc.codegen.printer import Printer
+from dlc.codegen.text import Coords
+from dlc.graph import ITEM_BYTES
+from dlc.schedule.index import Iter
+from dlc.schedule.kernel import Accumulate, Blocks, Expr, Nest, Store
+
+
+@dataclass(slots=True)
+class ContractionPrinter(Printer):
+    """Prints a kernel whose registers hold a tile of its free loops."""
+
+    ends: dict[Iter, str] = field(default_factory=dict)
+    """Where a loop ends that does not run over its whole axis; it begins at its start."""
+    whole: dict[Iter, str] = field(default_factory=dict)
+    """Where the whole tiles of an axis end."""
+
+    first_chunk: str = ""
+    """Whether the sums begin with this chunk; empty where there are no chunks."""
+
+    @property
+    def cut(self) -> Blocks:
+        """How the kernel's units are cut."""
+        assert self.kernel.blocks is not None
+        return self.kernel.blocks
+
+    @property
+    def product(self) -> Nest:
+        """The nest that accumulates."""
+        return self.kernel.nests[0]
+
+    def units(self) -> None:
+        """The loop over units of work, and all inside."""
+        blocks = self.cut
+        for buffer in [b for b in (blocks.sums, blocks.stage and blocks.stage.buffer) if b]:
+            count = buffer.elements.value({}) + self.lanes
+            self.own[buffer] = buffer.name
+            self.line(f"{buffer.name} = scratch({count * max(4, ITEM_BYTES[buffer.dtype])})")
+        self.line("for unit in range(lo, hi):")
+        self.depth += 1
+        self.scopes.append({})
+        self.decode()
+        for iter in self.kernel.outer:
+            self.find_ends(iter)
+        self.chunks(list(blocks.chunks), [])
+        if blocks.sums is not None:
+            self.tile = {}
+            lane, *rows = self.kernel.outer
+            self.elements([*rows, lane], self.follow_sums)
+        self.scopes.pop()
+        self.depth -= 1
+
+    # ---- a unit ----
+    def unit_step(self, iter: Iter) -> int:
+        """How many elements of a loop a unit holds."""
+        return self.cut.extent[iter]
+
+    def unit_name(self, iter: Iter) -> str:
+        """The variable of the first of them."""
+        return self.name(self.cut.starts[iter])
+
+    def begin(self, iter: Iter) -> str:
+        """Where the unit, or the chunk, begins in a loop."""
+        start = self.cut.starts[iter]
+        return self.name(start) if iter in self.ends else "0"
+
+    def find_ends(self, iter: Iter) -> None:
+        """Where the unit, and the whole tiles in it, end."""
+        extent, size = self.cut.extent[iter], iter.size
+        begin, end = "0", self.size(size)
+        if iter in self.kernel.units:
+            begin = self.name(self.cut.starts[iter])
+            end = f"{begin} + {extent}"
+            if size.constant is None or size.constant % extent:
+                end = self.named(iter, "end", f"imin({end}, {self.size(size)})")
+            self.ends[iter] = end
+        if iter in self.cut.remainder:
+            tile = self.kernel.tile[iter]
+            count = f"({end} - {begin})" if begin != "0" else end
+            text = f"{count} // {tile} * {tile}"
+            text = text if begin == "0" else f"{begin} + {text}"
+            self.whole[iter] = self.named(iter, "whole", text)
+
+    def named(self, iter: Iter, prefix: str, text: str) -> str:
+        """A variable for a place in a loop."""
+        name = f"i_{prefix}_{self.name(iter).removeprefix('i_')}"
+        self.line(f"{name} = {text}")
+        return name
+
+    def chunks(self, iters: list[Iter], starts: list[str]) -> None:
+        """The loops over chunks, around staging and tiles."""
+        if not iters:
+            self.first_chunk = " and ".join(f"{s} == 0" for s in starts)
+            self.stage()
+            self.tile = dict(self.kernel.tile)
+            self.tiles(list(self.kernel.outer))
+            return
+        iter, step = iters[0], self.cut.chunks[iters[0]]
+        start, size = self.name(self.cut.starts[iter]), self.size(iter.size)
+        top = size if iter.size.constant is not None else f"imax({size}, 1)"
+        self.line(f"for {start} in range(0, {top}, {step}):")
+
+        def inside() -> None:
+            self.ends[iter] = f"{start} + {step}"
+            if iter.size.constant is None or iter.size.constant % step:
+                self.ends[iter] = self.named(iter, "end", f"imin({start} + {step}, {size})")
+            self.chunks(iters[1:], [*starts, start])
+
+        self.scoped(inside)
+
+    def stage(self) -> None:
+        """Copies the chunk's part of the lane operand to panels, if a whole tile will read them."""
+        blocks, lane = self.cut, self.kernel.lane
+        if blocks.staged is None or blocks.stage is None:
+            return
+        assert lane is not None
+        staged, stage = blocks.staged, blocks.stage
+        assert stage.buffer is not None
+        self.tile = {lane: self.kernel.tile[lane]}
+        store = Store(stage.buffer, stage.offset, staged)
+        loops = [i for i in self.product.reduced if i in staged.deps]
+
+        def inside() -> None:
+            for coords in self.coords([lane]):
+                self.store_one(store, coords, self.value(staged, coords))
+
+        def panels() -> None:
+            self.over(lane, self.kernel.tile[lane], lambda: self.nested(loops, inside))
+
+        conditions = [f"{w} > {self.begin(i)}" for i, w in self.whole.items()]
+        conditions = [c for i, c in zip(self.whole, conditions, strict=True) if _runs(i)]
+        if conditions:
+            self.line(f"if {' and '.join(conditions)}:")
+            self.scoped(panels)
+        else:
+            panels()
+
+    # ---- tiles ----
+    def over(self, iter: Iter, step: int, inside: Callable[[], None], end: str = "") -> None:
+        """One loop, from its beginning in the unit or chunk."""
+        end = end or self.ends.get(iter, self.size(iter.size))
+        self.ranged(iter, self.begin(iter), end, step, inside)
+
+    def ranged(
+        self, iter: Iter, begin: str, end: str, step: int, inside: Callable[[], None]
+    ) -> None:
+        """One loop between two places."""
+        by = f", {step}" if step > 1 else ""
+        self.line(f"for {self.name(iter)} in range({begin}, {end}{by}):")
+        self.scoped(inside)
+
+    def nested(self, iters: list[Iter], inside: Callable[[], None]) -> None:
+        """Loops over reduced axes."""
+        if not iters:
+            inside()
+            return
+        self.over(iters[0], 1, lambda: self.nested(iters[1:], inside))
+
+    def elements(self, iters: list[Iter], inside: Callable[[], None]) -> None:
+        """Loops over all elements of a unit, the lanes innermost."""
+        if not iters:
+            inside()
+            return
+        step = self.lanes if iters[0] == self.kernel.lane else 1
+        self.over(iters[0], step, lambda: self.elements(iters[1:], inside))
+
+    def tiles(self, iters: list[Iter]) -> None:
+        """Loops over the tiles of a unit; a smaller tile does what whole ones leave of an axis."""
+        if not iters:
+            self.one_tile()
+            return
+        iter, rest = iters[0], iters[1:]
+        step = self.kernel.tile.get(iter, 1)
+        if iter not in self.cut.remainder:
+            self.over(iter, step, lambda: self.tiles(rest))
+            return
+        end = self.ends.get(iter, self.size(iter.size))
+        self.ranged(iter, self.begin(iter), self.whole[iter], step, lambda: self.tiles(rest))
+        few = self.cut.remainder[iter]
+        whole, self.tile = self.tile, {**self.tile, iter: few}
+
+        def inside() -> None:
+            if _runs(iter):
+                self.clamp(iter)
+            self.tiles(rest)
+
+        self.ranged(iter, self.whole[iter], end, few, inside)
+        self.tile = whole
+        self.clamped.discard(iter)
+
+    def clamp(self, iter: Iter) -> None:
+        """Rows of a tile past the end of their axis are its last row; they are not stored."""
+        self.clamped.add(iter)
+        name, size = self.name(iter), self.size(iter.size)
+        for row in range(1, self.tile[iter]):
+            self.line(f"{name}_{row} = imin({name} + {row}, {size} - 1)")
+
+    def guarded(self, coords: Coords, store: Callable[[], None]) -> None:
+        """A store of rows that may be past the end of their axis."""
+        rows = [i for i in self.clamped if coords.get(i)]
+        if not rows:
+            store()
+            return
+        inside = [f"{self.name(i)} + {coords[i]} < {self.size(i.size)}" for i in rows]
+        self.line(f"if {' and '.join(inside)}:")
+        self.depth += 1
+        store()
+        self.depth -= 1
+
+    def one_tile(self) -> None:
+        """The sums of one tile over a chunk, and what becomes of them."""
+        blocks, (s,) = self.cut, self.product.body
+        assert isinstance(s, Accumulate)
+        if blocks.staged is not None and blocks.stage is not None and not self.clamped:
+            s = replace(s, expr=_with(s.expr, blocks.staged, blocks.stage))
+        for coords in self.sum_coords(s):
+            self.line(f"{self.acc(s, coords)} = {self.neutral(s)}")
+
+        def step() -> None:
+            for coords in self.sum_coords(s):
+                self.accumulate(s, coords, self.product, "")
+
+        self.nested(list(self.product.reduced), step)
+        if blocks.sums is not None:
+            self.keep(s)
+        elif blocks.chunks:
+            self.line(f"if {self.first_chunk}:")
+            self.scoped(lambda: self.store(self.product.after))
+            self.line("else:")
+            later = [replace(store, add=True) for store in self.product.after]
+            self.scoped(lambda: self.store(later))
+        else:
+            self.follow()
+
+    def keep(self, s: Accumulate) -> None:
+        """Stores the tile's sums, or adds them to those of earlier chunks."""
+        sums = self.cut.sums
+        assert sums is not None
+        clamped, self.clamped = self.clamped, set()
+        places = [
+            (self.acc(s, coords), self.scalar(self.cut.sums_at, coords))
+            for coords in self.sum_coords(s)
+        ]
+        self.clamped = clamped
+        put = f"store_{sums.dtype}(sums, "
+        later = [f"{put}{at_}, add(load_{sums.dtype}(sums, {at_}), {a}))" for a, at_ in places]
+        first = [f"{put}{at_}, {a})" for a, at_ in places]
+        if not self.first_chunk:
+            for text in first:
+                self.line(text)
+            return
+        for head, texts in ((f"if {self.first_chunk}:", first), ("else:", later)):
+            self.line(head)
+            self.depth += 1
+            for text in texts:
+                self.line(text)
+            self.depth -= 1
+
+    # ---- what follows ----
+    def follow(self) -> None:
+        """Everything after the sums, from registers."""
+        self.store(self.product.after)
+        for nest in self.kernel.nests[1:]:
+            self.store([s for s in nest.body if isinstance(s, Store)])
+
+    def follow_sums(self) -> None:
+        """Everything after the sums, from memory, for one vector."""
+        (s,) = self.product.body
+        sums = self.cut.sums
+        assert isinstance(s, Accumulate)
+        assert sums is not None
+        where = self.scalar(self.cut.sums_at, {})
+        self.line(f"{self.acc(s, {})} = load_{sums.dtype}(sums, {where})")
+        self.follow()
+
+
+def _runs(iter: Iter) -> bool:
+    return iter.size.constant is None
+
+
+def _with(expr: Expr, old: Expr, new: Expr) -> Expr:
+    args = tuple(new if a is old else a for a in expr.args)
+    deps = frozenset[Iter]().union(*(a.deps for a in args))
+    return replace(expr, args=args, deps=deps)

@@ -1,0 +1,299 @@
+"""The register tile of a contraction, and how a unit of its work goes through the caches."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from math import prod
+
+from dlc.graph import Axis, DType, Size
+from dlc.schedule.facts import estimate, volume
+from dlc.schedule.index import START, Affine, Iter, Quot, Rem, at
+from dlc.schedule.kernel import Blocks, Buffer, Kernel, Store
+from dlc.schedule.tile import Target, accesses, stride
+
+LATENCY = 4
+"""Cycles that a step of the reduced loops takes at least: a multiply-add waits for the last one."""
+MOST_ROWS = 14
+FEW_ROWS = 4
+"""Rows of the tile for what whole tiles leave of an axis whose size is not known."""
+SHORT = 9
+"""An axis so short (the taps of a window) may stand in the tile as a whole."""
+LINE = 64
+"""Bytes of a cache line."""
+BYTES_A_CYCLE = ((24e3, 64.0), (400e3, 24.0), (float("inf"), 8.0))
+"""What a core can fetch from its caches, by the bytes that the reduced loops go through."""
+PANEL = 24 * 1024
+"""Bytes of the lane operand that the tiles of a unit share: they stay in the first cache."""
+SUMS = 192 * 1024
+"""Bytes of the sums of a unit: they stay in the second cache."""
+ROWS = 256
+COLUMNS = 128
+"""The most that a unit has of each: they share what is staged and what is in the caches."""
+STAGED_ROWS = 16
+"""Staging pays when so many rows use each element."""
+PRODUCTS = 1 << 21
+"""Multiply-adds that are worth a unit of their own."""
+FEWEST_UNITS, MOST_UNITS = 4, 64
+DEAR_EPILOGUE = 160
+"""What follows the sums is unrolled over the tile up to so many vector operations."""
+_unique = itertools.count(1)
+
+
+@dataclass(frozen=True, slots=True)
+class _Product:
+    """What the choice of a contraction's tile looks at: of each load how far its loops move."""
+
+    kernel: Kernel
+    target: Target
+    lane: Iter
+    loads: tuple[dict[Iter, int], ...]
+    reduced: tuple[Iter, ...]
+
+
+def cut_contraction(kernel: Kernel, target: Target, lane: Iter) -> None:
+    """Choose the tile of a contraction whose lanes are known, its units, and their blocks."""
+    kernel.lane = lane
+    nest = kernel.nests[0]
+    offsets = [a.offset for a in accesses(kernel) if a.nest is nest and not a.store]
+    loads = tuple({i: stride(o, i) for i in o.iters} for o in offsets)
+    rows = [load for load in loads if lane not in load]
+    nest.reduced.sort(key=lambda i: [-max(o.get(i, 0) for o in f) for f in (rows, loads) if f])
+    product = _Product(kernel, target, lane, loads, tuple(nest.reduced))
+    _tile(product)
+    _block(product)
+
+
+# ---- the tile ----
+def _tile(product: _Product) -> None:
+    """The register tile with the fewest cycles for each multiply-add."""
+    kernel, lane, lanes = product.kernel, product.lane, product.target.lanes
+    assert lane.size.constant is not None
+    panels = -(-lane.size.constant // lanes)
+    best: tuple[float, int, int] | None = None
+    for vectors in (1, 2, 3, 4):
+        if panels % vectors:
+            continue
+        for rows in _row_tiles(product):
+            if _registers(rows, vectors) >= product.target.registers:
+                continue
+            cost = _cost(product, rows, vectors)
+            far = max((o.get(i, 0) for i in rows for o in product.loads), default=0)
+            rank = (round(cost, 2), far, -vectors * prod(rows.values()))
+            if best is None or rank < best:
+                best = rank
+                kernel.tile = {lane: vectors * lanes}
+                kernel.tile |= {i: n for i, n in rows.items() if n > 1}
+    tiled = [i for i in kernel.outer if i in kernel.tile and i != lane]
+    rest = [i for i in kernel.outer if i != lane and i not in tiled]
+    kernel.outer = [lane, *rest, *tiled]
+
+
+def _row_tiles(product: _Product) -> Iterator[dict[Iter, int]]:
+    """Tiles over the other free axes: of none, of one axis, or of two, one of which it divides."""
+    rows = [i for i in product.kernel.outer if i != product.lane]
+    yield {}
+    for row in rows:
+        known = row.size.constant
+        for count in range(2, MOST_ROWS + 1):
+            if known is not None and count > known:
+                break
+            yield {row: count}
+            for other in rows:
+                if other != row:
+                    for more in _whole_or_few(other):
+                        yield {other: more, row: count}
+
+
+def _whole_or_few(iter: Iter) -> Iterator[int]:
+    """Two or three of an axis that they divide, or all of a short one."""
+    size = iter.size.constant
+    if size is not None:
+        yield from (n for n in (2, 3) if size % n == 0)
+        if 3 < size <= SHORT:
+            yield size
+
+
+def _registers(rows: dict[Iter, int], vectors: int) -> int:
+    """Accumulators, the vectors of the lane operand, and one for what meets them."""
+    return prod(rows.values()) * vectors + vectors + 1
+
+
+def _cost(product: _Product, rows: dict[Iter, int], vectors: int) -> float:
+    """Cycles a multiply-add of one vector, what whole tiles leave of an axis included."""
+    cost = _cycles(product, rows, vectors) / (prod(rows.values()) * vectors)
+    for iter, count in rows.items():
+        size = estimate(iter.size)
+        left = size % count if size > count else 0
+        if left:
+            few = left if iter.size.constant is not None else FEW_ROWS
+            less = _cycles(product, {**rows, iter: few}, vectors) / vectors * -(-left // few)
+            less /= prod(n for i, n in rows.items() if i != iter)
+            cost = (cost * (size - left) + less) / size
+        elif size < count:
+            cost *= count / size
+    return cost
+
+
+def _cycles(product: _Product, rows: dict[Iter, int], vectors: int) -> float:
+    """Of one step of the reduced loops: by multiply-adds, by loads, by latency, by bytes."""
+    products = prod(rows.values()) * vectors
+    loads, fetched, footprint = 0, 0.0, 0.0
+    for load in product.loads:
+        places = prod([n for i, n in rows.items() if i in load])
+        wide = product.lane in load
+        loads += places * (vectors if wide else 1)
+        if wide:
+            fetched += 4.0 * vectors * product.target.lanes
+            continue
+        fetched += _fetched(product, load, rows)
+        steps = volume([i.size for i in product.reduced if i in load])
+        footprint += 4.0 * steps * places
+    rate = next(rate for limit, rate in BYTES_A_CYCLE if footprint <= limit)
+    return max(products / product.target.fma_per_cycle, loads / 2, LATENCY * 1.0, fetched / rate)
+
+
+def _fetched(product: _Product, load: dict[Iter, int], rows: dict[Iter, int]) -> float:
+    """New bytes that rows touch at each step; windows that overlap are fetched once."""
+    if not product.reduced or product.reduced[-1] not in load:
+        return 0.0
+    inner = 4.0 * load[product.reduced[-1]]
+    steps = {load[i] for i in product.reduced if i in load}
+    apart = [i for i in rows if i in load and load[i] not in steps]
+    near = [i for i in apart if 4 * load[i] * rows[i] <= LINE]
+    lines = prod(rows[i] for i in apart if i not in near)
+    return lines * min(inner, LINE)
+
+
+# ---- the blocks ----
+def _block(product: _Product) -> None:
+    """Chunks of the reduced loops, the size of a unit, staging, and where the sums lie."""
+    kernel = product.kernel
+    iters = [*kernel.outer, *product.reduced]
+    starts = {i: Iter(Axis(f"{START}{i.axis.name}", -next(_unique)), i.size) for i in iters}
+    extent = _extents(product)
+    blocks = Blocks(extent, _remainder(kernel), _chunks(product), starts)
+    kernel.blocks = blocks
+    kernel.units = [i for i in kernel.outer if _count(i, extent[i]) != Size.of(1)]
+    _stage(product, blocks)
+    plain = len(kernel.nests) == 1 and all(s.expr.op == "ref" for s in kernel.nests[0].after)
+    if (blocks.chunks and not plain) or _epilogue(kernel) > DEAR_EPILOGUE:
+        _keep_sums(kernel, blocks)
+
+
+def _count(iter: Iter, extent: int) -> Size:
+    return (iter.size + (extent - 1)) // extent
+
+
+def _extents(product: _Product) -> dict[Iter, int]:
+    """From one tile a unit grows over its rows, then over its columns, while enough remain."""
+    kernel, lane = product.kernel, product.lane
+    extent = {i: kernel.tile.get(i, 1) for i in kernel.outer}
+    total = volume([i.size for i in [*kernel.outer, *product.reduced]])
+    wanted = min(max(total // PRODUCTS, FEWEST_UNITS), MOST_UNITS)
+
+    def fits(trial: dict[Iter, int], iter: Iter) -> bool:
+        units = prod(-(-estimate(i.size) // n) for i, n in trial.items())
+        rows = prod(n for i, n in trial.items() if i != lane)
+        fine = rows <= ROWS and trial[lane] <= COLUMNS and 4 * prod(trial.values()) <= SUMS
+        return fine and units >= (wanted if iter == lane else FEWEST_UNITS)
+
+    for iter in [*reversed(kernel.outer[1:]), lane]:
+        step = kernel.tile.get(iter, 1)
+        tiles = -(-estimate(iter.size) // step)
+        for blocks in range(1, tiles):
+            trial = {**extent, iter: -(-tiles // blocks) * step}
+            if fits(trial, iter):
+                extent = trial
+                break
+    return extent
+
+
+def _chunks(product: _Product) -> dict[Iter, int]:
+    """Outer reduced loops, cut so that the lane operand of the others stays in the first cache."""
+    kernel, lane = product.kernel, product.lane
+    used = {i for load in product.loads if lane in load for i in product.reduced if i in load}
+    limit = PANEL // (4 * kernel.tile[lane])
+    inner = prod(i.size.constant or 1 << 30 for i in used)
+    chunks: dict[Iter, int] = {}
+    for iter in product.reduced:
+        if inner <= limit:
+            break
+        chunks[iter] = 1
+        if iter not in used:
+            continue
+        inner //= iter.size.constant or 1 << 30
+        step = max(1, limit // inner)
+        if iter.size.constant is not None:
+            step = -(-iter.size.constant // -(-iter.size.constant // step))
+        chunks[iter] = step
+        inner *= step
+    return chunks
+
+
+def _remainder(kernel: Kernel) -> dict[Iter, int]:
+    """The rows of the smaller tile, for the axes that need one."""
+    found = {}
+    for iter, count in kernel.tile.items():
+        size = iter.size.constant
+        if iter == kernel.lane or (size is not None and size % count == 0):
+            continue
+        found[iter] = min(FEW_ROWS, count) if size is None else size % count
+    return found
+
+
+def _epilogue(kernel: Kernel) -> int:
+    """Vector operations that follow the sums of a tile."""
+    follows = [*kernel.nests[0].after, *(s for n in kernel.nests[1:] for s in n.body)]
+    rows = prod(n for i, n in kernel.tile.items() if i != kernel.lane)
+    return rows * sum(s.expr.cost for s in follows)
+
+
+def _keep_sums(kernel: Kernel, blocks: Blocks) -> None:
+    (first,) = kernel.nests[0].body
+    dtype: DType = first.expr.dtype
+    blocks.sums = Buffer("sums", "f32" if dtype in ("f16", "bf16") else dtype, (), {}, "scratch")
+    size = 1
+    for iter in [*kernel.outer[:1], *reversed(kernel.outer[1:])]:
+        blocks.sums_at = blocks.sums_at + _local(kernel, blocks, iter) * size
+        room = blocks.remainder.get(iter, 0) if iter.size.constant is None else 0
+        size *= blocks.extent[iter] + room
+    blocks.sums.elements = Size.of(size)
+
+
+def _local(kernel: Kernel, blocks: Blocks, iter: Iter) -> Affine:
+    """The index of a loop, counted from where the unit or the chunk begins in it."""
+    cut = iter in kernel.units or iter in blocks.chunks
+    return at(iter) - at(blocks.starts[iter]) if cut else at(iter)
+
+
+def _stage(product: _Product, blocks: Blocks) -> None:
+    """Panels of the thread's own, where the lane operand lies scattered and rows share it."""
+    kernel, lane, lanes = product.kernel, product.lane, product.target.lanes
+    (statement,) = kernel.nests[0].body
+    width = kernel.tile[lane]
+    for expr in statement.expr.args:
+        used = [i for i in product.reduced if i in expr.deps]
+        rows = [i for i in kernel.outer if i != lane]
+        if expr.op != "load" or lane not in expr.deps or expr.tests or expr.buffer is None:
+            continue
+        if not used or expr.deps & set(rows) or isinstance(statement, Store):
+            continue
+        if prod(min(blocks.extent[i], estimate(i.size)) for i in rows) < STAGED_ROWS:
+            continue
+        if stride(expr.offset, used[-1]) <= width and stride(expr.offset, lane, lanes) == 1:
+            continue
+        where, depth = Affine(), 1
+        for i in reversed(used):
+            where = where + _local(kernel, blocks, i) * (depth * width)
+            depth *= blocks.chunks.get(i, i.size.constant or 1)
+        column = _local(kernel, blocks, lane)
+        if blocks.extent[lane] > width:
+            panel = at(Quot(column, Size.of(width))) * (depth * width)
+            column = at(Rem(column, Size.of(width))) + panel
+        where = where + column
+        buffer = Buffer("stage", expr.buffer.dtype, (), {}, "scratch", padded=True)
+        buffer.elements = Size.of(depth * blocks.extent[lane])
+        blocks.staged = expr
+        blocks.stage = replace(expr, buffer=buffer, offset=where, deps=expr.deps | where.iters)
