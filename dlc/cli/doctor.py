@@ -25,6 +25,7 @@ OPTIONAL = ("Pillow",)
 def command(console: Console) -> int:
     """Shows versions, processor, threads, cache and data folders; exits 5 if something is amiss."""
     rows = [*_versions(), *_machine(), *_folders()]
+    rows += _peak() if console.verbose else ()
     if console.json:
         for name, value, fine in rows:
             console.result("finding", "", name=name, value=value, fine=fine)
@@ -57,6 +58,17 @@ def _machine() -> Iterator[Finding]:
     yield "processor", f"{machine.cpu}, code for {machine.name}, {machine.lanes} lanes", True
     threads = default_threads()
     yield "threads", f"{threads} of {os.cpu_count()} processors", True
+
+
+def _peak() -> Iterator[Finding]:
+    from dlc.runtime.peak import peak
+
+    for threads in dict.fromkeys((1, peak().threads)):
+        limit = peak(threads)
+        rates = (
+            f"{limit.flops / 1e9:,.0f} GFLOP/s, a copy out of cache {limit.bytes / 1e9:,.1f} GB/s"
+        )
+        yield "peak", f"{threads} thread{'s' if threads > 1 else ''}: {rates}", True
 
 
 def _folders() -> Iterator[Finding]:

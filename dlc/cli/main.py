@@ -30,6 +30,8 @@ COMMANDS = {
     "train": "Runs a recipe of a program.",
     "eval": "The metrics of a trained model on its test data.",
     "predict": "The results of a model for data in files.",
+    "profile": "Where the time of a step goes, by kernel and by line.",
+    "bench": "The times of a training step and of inference.",
     "cost": "Parameters, operations, bytes and memory, by layer.",
     "inspect": "What an artifact holds.",
     "cache": "The cache of compiled kernels.",

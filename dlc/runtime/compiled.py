@@ -19,7 +19,7 @@ from dlc.runtime.blocks import address_of, pack_bf16, unpack_bf16
 from dlc.runtime.executable import Array, Port
 from dlc.runtime.native import LOADER
 from dlc.runtime.workspace import Sized, Workspace, size_plan
-from dlc.schedule.plan import Plan, PlanPort
+from dlc.schedule.plan import Plan, PlanPort, Row
 
 BOUND_ROLES = ("param", "state", "slot")
 KEPT_SHAPES = 8
@@ -31,9 +31,11 @@ _TRIALS = 3
 
 @dataclass(frozen=True, slots=True)
 class RowTime:
-    """What one row of a plan took in a run, summed over threads."""
+    """What one row of a plan took in a run, as the mean over the threads."""
 
-    label: str
+    row: Row
+    sizes: Mapping[str, int]
+    """The run-time sizes of the run."""
     work_seconds: float
     wait_seconds: float
 
@@ -146,13 +148,14 @@ class NativeExecutable:
     ) -> tuple[RowTime, ...]:
         """The mean times of the rows over some runs, in the order of the plan."""
         entry, arrays = self._enter(feeds, sizes)
-        count = self.threads or pool.threads()
+        alone = entry.trial.alone and not entry.trial.left
+        count = 1 if alone else self.threads or pool.threads()
         table = np.zeros((count, len(self.plan.rows), 2), np.int64)
         for _ in range(runs):
             self._run(entry, arrays, None, table)
-        seconds = table.sum(axis=0) * 1e-9 / runs
+        seconds = table.mean(axis=0) * 1e-9 / runs
         return tuple(
-            RowTime(row.label, float(work), float(wait))
+            RowTime(row, entry.sized.sizes, float(work), float(wait))
             for row, (work, wait) in zip(self.plan.rows, seconds, strict=True)
         )
 

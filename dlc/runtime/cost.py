@@ -43,6 +43,11 @@ def cost_by_layer(graph: Graph, sizes: Mapping[str, int]) -> tuple[LayerCost, ..
     return tuple(LayerCost(path, *rows[path]) for path in order)
 
 
+def flops_in(graph: Graph, sizes: Mapping[str, int]) -> int:
+    """The floating-point operations of a lowered graph, for these run-time sizes."""
+    return sum(flops_of(node).value(sizes) for node in graph.nodes if node.op != "input")
+
+
 def bytes_of(type: TensorType, sizes: Mapping[str, int]) -> int:
     """The bytes of a tensor."""
     return _elements(type, sizes) * ITEM_BYTES[type.dtype]

@@ -55,10 +55,16 @@ class StepRunner:
         self, data: Mapping[str, Array], rows: int, clocks: Mapping[str, int]
     ) -> dict[str, Array]:
         """One run; gives the accumulators of its metrics."""
+        return self.executable.run(*self.arguments(data, rows, clocks))
+
+    def arguments(
+        self, data: Mapping[str, Array], rows: int, clocks: Mapping[str, int]
+    ) -> tuple[dict[str, Array], dict[str, int]]:
+        """What a run gives to the executable: arrays by name, and sizes that no input has."""
         feeds = {name: value for name, value in data.items() if name in self._data}
         feeds |= {n: np.array(clocks[n], dtype) for n, dtype in self._clocks.items()}
         sizes = {} if self._rows_axis is None else {self._rows_axis: rows}
-        return self.executable.run({**feeds, **self._hypers}, sizes)
+        return {**feeds, **self._hypers}, sizes
 
 
 class Programs:

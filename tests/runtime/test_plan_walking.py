@@ -196,7 +196,8 @@ def test_many_shapes_and_profile(objects):
         np.testing.assert_array_equal(program.run({"x": x})["out"], expected(x, w - 1))
     times = program.profile({"x": x}, runs=3)
     assert len(times) == len(program.plan.rows)
-    assert times[-1].label == "count"
+    assert (times[-1].row.label, times[-1].row.work) == ("count", WORK)
+    assert times[-1].sizes == {"N": 5}
     assert all(t.work_seconds >= 0 and t.wait_seconds >= 0 for t in times)
     assert sum(t.work_seconds for t in times) > 0
 
