@@ -9,7 +9,7 @@ from dlc.codegen.printer import Printer
 from dlc.codegen.text import Coords
 from dlc.graph import ITEM_BYTES
 from dlc.schedule.index import Iter
-from dlc.schedule.kernel import Accumulate, Blocks, Expr, Nest, Store
+from dlc.schedule.kernel import Accumulate, Blocks, Expr, Nest, Staged, Store
 
 
 @dataclass(slots=True)
@@ -38,7 +38,9 @@ class ContractionPrinter(Printer):
     def units(self) -> None:
         """The loop over units of work, and all inside."""
         blocks = self.cut
-        for buffer in [b for b in (blocks.sums, blocks.stage and blocks.stage.buffer) if b]:
+        for buffer in [blocks.sums, *(staged.copy.buffer for staged in blocks.staged)]:
+            if buffer is None:
+                continue
             count = buffer.elements.value({}) + self.lanes
             self.own[buffer] = buffer.name
             self.line(f"{buffer.name} = scratch({count * max(4, ITEM_BYTES[buffer.dtype])})")
@@ -115,31 +117,52 @@ class ContractionPrinter(Printer):
         self.scoped(inside)
 
     def stage(self) -> None:
-        """Copies the chunk's part of the lane operand to panels, if a whole tile will read them."""
-        blocks, lane = self.cut, self.kernel.lane
-        if blocks.staged is None or blocks.stage is None:
+        """Copies what the chunk needs of some operands, if a whole tile will read it."""
+        if not self.cut.staged:
             return
-        assert lane is not None
-        staged, stage = blocks.staged, blocks.stage
-        assert stage.buffer is not None
+
+        def copies() -> None:
+            for staged in self.cut.staged:
+                if staged.along == self.kernel.lane:
+                    self.panels(staged)
+                else:
+                    self.rows(staged)
+
+        conditions = [f"{w} > {self.begin(i)}" for i, w in self.whole.items() if _runs(i)]
+        if conditions:
+            self.line(f"if {' and '.join(conditions)}:")
+            self.scoped(copies)
+        else:
+            copies()
+
+    def panels(self, staged: Staged) -> None:
+        """Copies the lane operand, panel by panel."""
+        assert staged.copy.buffer is not None
+        lane, store = staged.along, Store(staged.copy.buffer, staged.copy.offset, staged.load)
         self.tile = {lane: self.kernel.tile[lane]}
-        store = Store(stage.buffer, stage.offset, staged)
-        loops = [i for i in self.product.reduced if i in staged.deps]
 
         def inside() -> None:
             for coords in self.coords([lane]):
-                self.store_one(store, coords, self.value(staged, coords))
+                self.store_one(store, coords, self.value(staged.load, coords))
 
-        def panels() -> None:
-            self.over(lane, self.kernel.tile[lane], lambda: self.nested(loops, inside))
+        panels = lambda: self.nested(list(staged.loops), inside)  # noqa: E731
+        self.over(lane, self.kernel.tile[lane], panels)
 
-        conditions = [f"{w} > {self.begin(i)}" for i, w in self.whole.items()]
-        conditions = [c for i, c in zip(self.whole, conditions, strict=True) if _runs(i)]
-        if conditions:
-            self.line(f"if {' and '.join(conditions)}:")
-            self.scoped(panels)
-        else:
-            panels()
+    def rows(self, staged: Staged) -> None:
+        """Copies the other operand as it lies, to rows side by side."""
+        load, copy, along = staged.load, staged.copy, staged.along
+        assert load.buffer is not None
+        assert copy.buffer is not None
+        self.tile, dtype = {}, load.buffer.dtype
+        end = self.ends.get(along, self.size(along.size))
+
+        def inside() -> None:
+            mask = f"below({end} - {self.name(along)})"
+            source = f"{self.argument(load.buffer)}, {self.scalar(load.offset, {})}"  # type: ignore[arg-type]
+            value = f"load_masked_{dtype}({source}, {mask})"
+            self.line(f"store_{dtype}({copy.buffer.name}, {self.scalar(copy.offset, {})}, {value})")  # type: ignore[union-attr]
+
+        self.nested(list(staged.loops), lambda: self.over(along, self.lanes, inside))
 
     # ---- tiles ----
     def over(self, iter: Iter, step: int, inside: Callable[[], None], end: str = "") -> None:
@@ -217,8 +240,8 @@ class ContractionPrinter(Printer):
         """The sums of one tile over a chunk, and what becomes of them."""
         blocks, (s,) = self.cut, self.product.body
         assert isinstance(s, Accumulate)
-        if blocks.staged is not None and blocks.stage is not None and not self.clamped:
-            s = replace(s, expr=_with(s.expr, blocks.staged, blocks.stage))
+        if not self.clamped:
+            s = replace(s, expr=_with(s.expr, {t.load: t.copy for t in blocks.staged}))
         for coords in self.sum_coords(s):
             self.line(f"{self.acc(s, coords)} = {self.neutral(s)}")
 
@@ -284,7 +307,8 @@ def _runs(iter: Iter) -> bool:
     return iter.size.constant is None
 
 
-def _with(expr: Expr, old: Expr, new: Expr) -> Expr:
-    args = tuple(new if a is old else a for a in expr.args)
+def _with(expr: Expr, copies: dict[Expr, Expr]) -> Expr:
+    """A product whose operands are read from their copies."""
+    args = tuple(copies.get(a, a) for a in expr.args)
     deps = frozenset[Iter]().union(*(a.deps for a in args))
     return replace(expr, args=args, deps=deps)

@@ -10,7 +10,7 @@ from math import prod
 from dlc.graph import Axis, DType, Size
 from dlc.schedule.facts import estimate, volume
 from dlc.schedule.index import START, Affine, Iter, Quot, Rem, at
-from dlc.schedule.kernel import Blocks, Buffer, Kernel, Store
+from dlc.schedule.kernel import Blocks, Buffer, Expr, Kernel, Staged
 from dlc.schedule.tile import Target, accesses, stride
 
 LATENCY = 4
@@ -29,13 +29,16 @@ PANEL = 24 * 1024
 SUMS = 192 * 1024
 """Bytes of the sums of a unit: they stay in the second cache."""
 ROWS = 256
+RUN_TIME_ROWS = 224
 COLUMNS = 128
 """The most that a unit has of each: they share what is staged and what is in the caches."""
 STAGED_ROWS = 16
 """Staging pays when so many rows use each element."""
-PRODUCTS = 1 << 21
+CROWDED = 1024
+"""Rows at multiples of so many bytes share few sets of the first cache."""
+PRODUCTS = 1 << 22
 """Multiply-adds that are worth a unit of their own."""
-FEWEST_UNITS, MOST_UNITS = 4, 64
+FEWEST_UNITS, MOST_UNITS = 4, 8
 DEAR_EPILOGUE = 160
 """What follows the sums is unrolled over the tile up to so many vector operations."""
 _unique = itertools.count(1)
@@ -202,6 +205,9 @@ def _extents(product: _Product) -> dict[Iter, int]:
     for iter in [*reversed(kernel.outer[1:]), lane]:
         step = kernel.tile.get(iter, 1)
         tiles = -(-estimate(iter.size) // step)
+        if iter.size.constant is None and step > 1:
+            extent[iter] = RUN_TIME_ROWS // step * step
+            continue
         for blocks in range(1, tiles):
             trial = {**extent, iter: -(-tiles // blocks) * step}
             if fits(trial, iter):
@@ -269,31 +275,67 @@ def _local(kernel: Kernel, blocks: Blocks, iter: Iter) -> Affine:
 
 
 def _stage(product: _Product, blocks: Blocks) -> None:
-    """Panels of the thread's own, where the lane operand lies scattered and rows share it."""
+    """Copies of a unit's own, where an operand lies so that the caches serve it badly."""
     kernel, lane, lanes = product.kernel, product.lane, product.target.lanes
     (statement,) = kernel.nests[0].body
+    rows = prod(min(blocks.extent[i], estimate(i.size)) for i in kernel.outer[1:])
+    for load in statement.expr.args:
+        if load.op != "load" or load.tests or load.buffer is None or rows < STAGED_ROWS:
+            continue
+        reduced = [i for i in product.reduced if i in load.deps]
+        outer = [i for i in kernel.outer if i in load.deps]
+        if not reduced or any(len(a.iters) != 1 for a in _terms(load.offset)):
+            continue
+        if outer == [lane]:
+            near = stride(load.offset, reduced[-1]) <= kernel.tile[lane]
+            if not near and stride(load.offset, lane, lanes) == 1:
+                blocks.staged += (_panels(kernel, blocks, load, reduced),)
+        elif blocks.chunks and lane not in outer:
+            staged = _rows(product, blocks, load, [*outer, *reduced])
+            blocks.staged += () if staged is None else (staged,)
+
+
+def _terms(offset: Affine) -> list[Affine]:
+    return [at(atom) for atom, _ in offset.terms]
+
+
+def _panels(kernel: Kernel, blocks: Blocks, load: Expr, reduced: list[Iter]) -> Staged:
+    """The lane operand: panels of the tile's width, one row for each step of the reduced loops."""
+    lane, depth = kernel.outer[0], 1
     width = kernel.tile[lane]
-    for expr in statement.expr.args:
-        used = [i for i in product.reduced if i in expr.deps]
-        rows = [i for i in kernel.outer if i != lane]
-        if expr.op != "load" or lane not in expr.deps or expr.tests or expr.buffer is None:
-            continue
-        if not used or expr.deps & set(rows) or isinstance(statement, Store):
-            continue
-        if prod(min(blocks.extent[i], estimate(i.size)) for i in rows) < STAGED_ROWS:
-            continue
-        if stride(expr.offset, used[-1]) <= width and stride(expr.offset, lane, lanes) == 1:
-            continue
-        where, depth = Affine(), 1
-        for i in reversed(used):
-            where = where + _local(kernel, blocks, i) * (depth * width)
-            depth *= blocks.chunks.get(i, i.size.constant or 1)
-        column = _local(kernel, blocks, lane)
-        if blocks.extent[lane] > width:
-            panel = at(Quot(column, Size.of(width))) * (depth * width)
-            column = at(Rem(column, Size.of(width))) + panel
-        where = where + column
-        buffer = Buffer("stage", expr.buffer.dtype, (), {}, "scratch", padded=True)
-        buffer.elements = Size.of(depth * blocks.extent[lane])
-        blocks.staged = expr
-        blocks.stage = replace(expr, buffer=buffer, offset=where, deps=expr.deps | where.iters)
+    where = Affine()
+    for i in reversed(reduced):
+        where = where + _local(kernel, blocks, i) * (depth * width)
+        depth *= blocks.chunks.get(i, i.size.constant or 1)
+    column = _local(kernel, blocks, lane)
+    if blocks.extent[lane] > width:
+        panel = at(Quot(column, Size.of(width))) * (depth * width)
+        column = at(Rem(column, Size.of(width))) + panel
+    copy = _copy(load, f"stage{len(blocks.staged)}", where + column, depth * blocks.extent[lane])
+    return Staged(load, copy, lane, tuple(reduced))
+
+
+def _rows(product: _Product, blocks: Blocks, load: Expr, loops: list[Iter]) -> Staged | None:
+    """The other operand, if its rows would crowd into few sets of the first cache."""
+    lanes = product.target.lanes
+    near = [i for i in loops if stride(load.offset, i) == 1]
+    far = [i for i in loops if 4 * stride(load.offset, i) % CROWDED == 0]
+    if len(near) != 1 or not far or len(loops) != 2:
+        return None
+    (along,) = near
+    (rest,) = far
+    steps = [blocks.extent.get(i) or blocks.chunks.get(i) or i.size.constant for i in (along, rest)]
+    if any(n is None for n in steps):
+        return None
+    width = -(-(steps[0] or 0) // lanes) * lanes + lanes
+    kernel = product.kernel
+    where = _local(kernel, blocks, rest) * width + _local(kernel, blocks, along)
+    copy = _copy(load, f"stage{len(blocks.staged)}", where, width * (steps[1] or 0))
+    return Staged(load, copy, along, (rest,))
+
+
+def _copy(load: Expr, name: str, where: Affine, elements: int) -> Expr:
+    assert load.buffer is not None
+    buffer = Buffer(name, load.buffer.dtype, (), {}, "scratch", padded=True)
+    buffer.elements = Size.of(elements)
+    return replace(load, buffer=buffer, offset=where, deps=load.deps | where.iters)

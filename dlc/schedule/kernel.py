@@ -111,6 +111,19 @@ class Nest:
     after: list[Store] = field(default_factory=list)
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Staged:
+    """An operand of which each unit copies what a chunk needs into memory of its own."""
+
+    load: Expr
+    copy: Expr
+    """The load of the same element from the copy."""
+    along: Iter
+    """The loop whose neighbours are copied as a vector; the lanes are cut to panels."""
+    loops: tuple[Iter, ...]
+    """The others, outermost first."""
+
+
 @dataclass(slots=True, eq=False)
 class Blocks:
     """How a unit of work of a contraction goes through its loops.
@@ -134,10 +147,7 @@ class Blocks:
     sums: Buffer | None = None
     """The unit's sums, in the thread's own memory."""
     sums_at: Affine = field(default_factory=Affine)
-    staged: Expr | None = None
-    """The load of the lane operand, if a unit copies a chunk of it to panels."""
-    stage: Expr | None = None
-    """The load of the same element from the panels."""
+    staged: tuple[Staged, ...] = ()
 
 
 @dataclass(slots=True, eq=False)
