@@ -2,25 +2,36 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from dlc.graph import RangeCheck
 from dlc.runtime.assemble import initial_weights
+from dlc.runtime.cost import flops_in
 from dlc.semantics import check_file
-from dlc.semantics.program import Port
+from dlc.semantics.program import Program
+from dlc.train.rehearsal import draw
+from dlc.transform.pipeline import lower
 
 MODELS = Path(__file__).parent / "models"
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """A model with its batch, and the operations of what is timed."""
+
+    model: str
+    batch: int
+    flops: dict[str, int]
 
 
 def model_names() -> list[str]:
     return sorted(path.stem for path in MODELS.glob("*.dl"))
 
 
-def write_problem(model: str, folder: Path) -> int:
-    """Writes `MODEL.data.npz` and `MODEL.weights.npz`, drawn by seed 0; gives the batch's size.
+def write_problem(model: str, folder: Path) -> Problem:
+    """Writes `MODEL.data.npz` and `MODEL.weights.npz`, drawn by seed 0.
 
     Arrays stand in the order of their declaration, their axes as in the `.dl` file: data last
     the labels, weights with the axes of the output last.
@@ -28,17 +39,20 @@ def write_problem(model: str, folder: Path) -> int:
     program = check_file(MODELS / f"{model}.dl")
     (recipe,) = program.recipes.values()
     (step,) = recipe.steps
-    limits = {c.input: c.size.value({}) for c in step.graph.checks if isinstance(c, RangeCheck)}
-    random = np.random.default_rng(0)
-    data = {p.name: _draw(random, p, recipe.batch, limits.get(p.name)) for p in step.inputs}
-    np.savez(folder / f"{model}.data.npz", **data)
+    np.savez(folder / f"{model}.data.npz", **draw(step.inputs, step.graph, recipe.batch))
     weights = initial_weights(program, 0)
-    np.savez(folder / f"{model}.weights.npz", **{path: weights[path] for path in program.params})
-    return next(iter(recipe.batch.values()))
+    trained = [path for path, info in program.params.items() if info.role == "param"]
+    np.savez(folder / f"{model}.weights.npz", **{path: weights[path] for path in trained})
+    ((axis, batch),) = recipe.batch.items()
+    return Problem(model, batch, _flops(program, axis, batch))
 
 
-def _draw(random: np.random.Generator, port: Port, sizes: Any, limit: int | None) -> Any:
-    shape = [size.value(sizes) for size in port.type.sizes]
-    if limit is not None:
-        return random.integers(0, limit, shape, np.int32)
-    return random.standard_normal(shape, np.float32)
+def _flops(program: Program, axis: str, batch: int) -> dict[str, int]:
+    (recipe,) = program.recipes.values()
+    (net,) = program.models.values()
+    inference = lower(net.graph)
+    return {
+        "train": flops_in(lower(recipe.steps[0].graph), {axis: batch}),
+        "infer_1": flops_in(inference, {axis: 1}),
+        "infer_batch": flops_in(inference, {axis: batch}),
+    }

@@ -10,18 +10,21 @@ import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import median
 from typing import Any
 
-from problem import write_problem
+import numpy as np
+from peers import FROM_ONNX, OURS
+from problem import Problem, write_problem
 
-WORKER = Path(__file__).parent / "worker.py"
-OURS = "dlc"
+FOLDER = Path(__file__).parent
 AGREEMENT, COMPARED_STEPS = 1e-4, 5
-PAUSE = 0.02
-"""Seconds between turns, for threads of the last one to go to sleep."""
+PAUSE, LOOK = 0.02, 0.03
+"""Seconds between turns: for threads of the last one to go to sleep, and to see who else runs."""
+CACHES = ("DLC_CACHE_DIR", "TORCHINDUCTOR_CACHE_DIR", "JAX_COMPILATION_CACHE_DIR")
+"""Where compilers keep what they made: a folder for each peer and model, empty at first."""
 Result = dict[str, Any]
 
 
@@ -41,16 +44,15 @@ class Settings:
 class Worker:
     """A process with one peer and one model. `started` is the seconds to its first step's end."""
 
-    def __init__(
-        self, peer: str, model: str, folder: Path, settings: Settings, cache: Path | None = None
-    ) -> None:
-        own = {"DLC_CACHE_DIR": str(cache)} if cache else {}
-        threads = {"OMP_NUM_THREADS": str(settings.threads)}
+    def __init__(self, peer: str, model: str, folder: Path, settings: Settings) -> None:
+        own = dict.fromkeys(CACHES, str(folder / f"cache-{peer}"))
+        own["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"
+        own["OMP_NUM_THREADS"] = str(settings.threads)
         arguments = [peer, model, str(folder), str(settings.threads)]
         start = time.perf_counter()
         self._process = subprocess.Popen(
-            [settings.pythons[peer], str(WORKER), *arguments],
-            env={**os.environ, **threads, **own},
+            [settings.pythons[peer], str(FOLDER / "worker.py"), *arguments],
+            env={**os.environ, **own},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
@@ -61,6 +63,8 @@ class Worker:
             self._process.communicate()
             raise NotInstalled(hello["missing"])
         self.version: str = hello["version"]
+        self.trains: bool = hello["trains"]
+        self.loaded: float = hello["loaded"]
 
     def ask(self, do: str, **details: Any) -> Result:
         assert self._process.stdin is not None
@@ -87,7 +91,8 @@ def measure(model: str, names: Sequence[str], settings: Settings) -> Result:
     """All figures of one model, for us and for those peers that are installed."""
     with tempfile.TemporaryDirectory() as place, ExitStack() as stack:
         folder = Path(place)
-        batch = write_problem(model, folder)
+        problem = write_problem(model, folder)
+        export(problem, [name for name in names if name in FROM_ONNX], folder, settings)
         found: dict[str, Result] = {}
         workers: dict[str, Worker] = {}
         for name in (OURS, *names):
@@ -96,35 +101,48 @@ def measure(model: str, names: Sequence[str], settings: Settings) -> Result:
             except NotInstalled as error:
                 print(f"{name} is left out: {error}", file=sys.stderr)
                 continue
-            cache = folder / f"cache-{name}"
-            workers[name] = stack.enter_context(Worker(name, model, folder, settings, cache))
+            workers[name] = stack.enter_context(Worker(name, model, folder, settings))
             found[name]["version"] = workers[name].version
-        losses = compare(model, workers)
-        timed = {
-            "train": {"do": "train"},
-            "infer_1": {"do": "infer", "rows": 1},
-            "infer_batch": {"do": "infer", "rows": batch},
+        training = {name: worker for name, worker in workers.items() if worker.trains}
+        losses = compare_losses(model, training)
+        compare_outputs(problem, workers)
+        others = Others()
+        tasks = {
+            "train": (training, {"do": "train"}),
+            "infer_1": (workers, {"do": "infer", "rows": 1}),
+            "infer_batch": (workers, {"do": "infer", "rows": problem.batch}),
         }
-        for what, task in timed.items():
-            for name, figures in in_turn(workers, task, settings).items():
+        for what, (asked, task) in tasks.items():
+            for name, figures in in_turn(asked, task, settings, others).items():
                 found[name][what] = figures
-        return {"model": model, "batch": batch, "losses": losses, "peers": found}
+        facts = {**asdict(problem), "losses": losses, "others": others.share}
+        return {**facts, "peers": found}
+
+
+def export(problem: Problem, names: Sequence[str], folder: Path, settings: Settings) -> None:
+    """Writes the model's ONNX files, if a peer reads them; without PyTorch there are none."""
+    rows = dict.fromkeys(("1", str(problem.batch)))
+    for python in dict.fromkeys(settings.pythons[name] for name in names):
+        command = [python, "-m", "peers.export", problem.model, str(folder), *rows]
+        done = subprocess.run(command, cwd=FOLDER, capture_output=True, text=True)
+        if done.returncode:
+            print(f"no ONNX files: {done.stderr.strip().splitlines()[-1]}", file=sys.stderr)
 
 
 def first_steps(peer: str, model: str, folder: Path, settings: Settings) -> Result:
-    """Seconds from the start of a process to the end of its first step, and its peak memory.
+    """Seconds from the start of a process to the end of its first step, and memory.
 
     Twice: with an empty cache, and again with what the first left there.
     """
-    cache = folder / f"cache-{peer}"
-    with Worker(peer, model, folder, settings, cache) as cold:
+    with Worker(peer, model, folder, settings) as cold:
         pass
-    with Worker(peer, model, folder, settings, cache) as warm:
-        memory = warm.ask("memory")["mebibytes"]
-    return {"first_cold": cold.started, "first_warm": warm.started, "memory": memory}
+    with Worker(peer, model, folder, settings) as warm:
+        memory = warm.ask("memory", loaded=warm.loaded)
+    times = {"first_cold": cold.started, "first_warm": warm.started} if warm.trains else {}
+    return {**times, **memory}
 
 
-def compare(model: str, workers: Mapping[str, Worker]) -> list[float]:
+def compare_losses(model: str, workers: Mapping[str, Worker]) -> list[float]:
     """The losses of the first steps, which have to agree."""
     ours = workers[OURS].ask("losses", steps=COMPARED_STEPS)["losses"]
     for name, worker in workers.items():
@@ -135,15 +153,52 @@ def compare(model: str, workers: Mapping[str, Worker]) -> list[float]:
     return list(ours)
 
 
-def in_turn(workers: Mapping[str, Worker], task: Result, settings: Settings) -> dict[str, Result]:
-    """The medians over the rounds of each round's median and minimum, in microseconds."""
+def compare_outputs(problem: Problem, workers: Mapping[str, Worker]) -> None:
+    """What inference gives for the first row and for the batch, which has to agree."""
+    for rows in dict.fromkeys((1, problem.batch)):
+        found = {n: np.load(w.ask("outputs", rows=rows)["file"]) for n, w in workers.items()}
+        ours = found[OURS]
+        for name, theirs in found.items():
+            apart = np.abs(ours - theirs).max() / np.abs(ours).max()
+            if not apart <= AGREEMENT:
+                raise SystemExit(f"{problem.model}: results of {OURS} and {name} differ: {apart}")
+
+
+class Others:
+    """How busy the processors are while none of the workers runs."""
+
+    def __init__(self) -> None:
+        self._busy = self._all = 0
+
+    @property
+    def share(self) -> float:
+        """Of the processors' time, between the turns so far."""
+        return self._busy / max(1, self._all)
+
+    def look(self) -> None:
+        time.sleep(PAUSE)
+        before = self._ticks()
+        time.sleep(LOOK)
+        busy, all_ = (b - a for a, b in zip(before, self._ticks(), strict=True))
+        self._busy, self._all = self._busy + busy, self._all + all_
+
+    @staticmethod
+    def _ticks() -> tuple[int, int]:
+        ticks = [int(word) for word in Path("/proc/stat").read_text().split("\n")[0].split()[1:9]]
+        return sum(ticks) - sum(ticks[3:5]), sum(ticks)
+
+
+def in_turn(
+    workers: Mapping[str, Worker], task: Result, settings: Settings, others: Others
+) -> dict[str, Result]:
+    """The medians over the rounds of each round's median, and the minimum, in microseconds."""
     rounds: dict[str, list[Result]] = {name: [] for name in workers}
     for worker in workers.values():
         worker.ask(**task, seconds=0)  # compiles what it has to
     for number in range(settings.rounds):
         order = list(workers) if number % 2 == 0 else list(workers)[::-1]
         for name in order:
-            time.sleep(PAUSE)
+            others.look()
             rounds[name].append(workers[name].ask(**task, seconds=settings.seconds))
     return {
         name: {

@@ -9,13 +9,26 @@ from typing import Any, Protocol
 import numpy as np
 
 Array = np.ndarray[Any, Any]
-MODULES = {"dlc": "peers.ours", "torch": "peers.pytorch"}
+OURS = "dlc"
+MODULES = {
+    OURS: "peers.ours",
+    "torch": "peers.pytorch",
+    "torch.compile": "peers.inductor",
+    "jax": "peers.xla",
+    "onnxruntime": "peers.ort",
+    "openvino": "peers.vino",
+}
+FROM_ONNX = ("onnxruntime", "openvino")
+"""Peers that are given the files `MODEL.ROWS.onnx`, which `peers.export` writes."""
 
 
 class Peer(Protocol):
     """One model in one framework, its batch and labels in memory; `make` of a module gives it."""
 
     version: str
+    trains: bool
+    """Whether it has `reset`, `step` and `loss`."""
+    batch: int
 
     def reset(self) -> None:
         """Back to the initial weights and a fresh optimizer."""
@@ -27,7 +40,7 @@ class Peer(Protocol):
         """The loss that the last step found."""
 
     def infer(self, rows: int) -> Any:
-        """A function without arguments: inference of the batch's first rows."""
+        """A function without arguments: inference of the batch's first rows by initial weights."""
 
 
 def load(peer: str, model: str, folder: Path, threads: int) -> Peer:
@@ -35,5 +48,5 @@ def load(peer: str, model: str, folder: Path, threads: int) -> Peer:
     module = importlib.import_module(MODULES[peer])
     data = dict(np.load(folder / f"{model}.data.npz"))
     weights = dict(np.load(folder / f"{model}.weights.npz"))
-    made: Peer = module.make(model, data, weights, threads)
+    made: Peer = module.make(model, data, weights, threads, folder)
     return made

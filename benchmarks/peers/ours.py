@@ -19,15 +19,17 @@ MODELS = Path(__file__).parent.parent / "models"
 class Dlc:
     """The inference program is compiled when it is first asked for."""
 
-    version = dlc.__version__
+    version, trains = dlc.__version__, True
 
-    def __init__(self, model: str, data: dict[str, Any], weights: dict[str, Any], threads: int):
+    def __init__(
+        self, model: str, data: dict[str, Any], weights: dict[str, Any], threads: int, _: Path
+    ):
         self._program = check_file(MODELS / f"{model}.dl")
         self._data, self._weights, self._threads = data, weights, threads
         recipe = recipe_of(self._program, None)
         self._state = initial_state(self._program, recipe, 0)
         self._start = {path: array.copy() for path, array in self._state.arrays.items()} | weights
-        self._rows = len(next(iter(data.values())))
+        self.batch = len(next(iter(data.values())))
         self._count = 0
         self._outputs: dict[str, Any] = {}
         self._runner = StepRunner(
@@ -48,7 +50,7 @@ class Dlc:
     def step(self) -> None:
         self._count += 1
         clocks = {"seed": 0, "step": self._count, "epoch": 1}
-        self._outputs = self._runner.run(self._data, self._rows, clocks)
+        self._outputs = self._runner.run(self._data, self.batch, clocks)
 
     def loss(self) -> float:
         total: dict[str, Any] = {}
