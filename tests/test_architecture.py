@@ -11,8 +11,9 @@ import dlc
 
 ROOT = Path(dlc.__file__).parent
 ORDER = [
-    ["diagnostics", "cache"], ["graph"], ["ops"], ["reference"], ["syntax"], ["semantics"],
-    ["transform"], ["schedule"], ["codegen"], ["runtime"], ["train"], ["api"], ["cli"],
+    ["diagnostics", "cache", "memory"], ["graph"], ["ops"], ["reference"], ["syntax"],
+    ["semantics"], ["transform"], ["schedule"], ["codegen"], ["runtime"], ["train"], ["api"],
+    ["cli"],
 ]  # fmt: skip
 LEVEL = {name: level for level, names in enumerate(ORDER) for name in names}
 FILES = sorted(p for p in ROOT.rglob("*.py") if "templates" not in p.parts)

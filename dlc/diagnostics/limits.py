@@ -111,7 +111,9 @@ class TooManyNodes(Placed):
 class OutOfMemory(Placed):
     """The parameters, or one tensor that must be held, need more memory than this machine has.
 
-    The size follows from the axes; check the largest one. Nothing was allocated.
+    Its size follows from the axes: make the largest one smaller. Run-time axes count as the
+    recipe's `batch` says, and as 1 where nothing is said. Tensors that are computed where they
+    are read, such as masks and sums that broadcast, do not count. Nothing was allocated.
     """
 
     code = "E0607"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -11,6 +10,7 @@ import numpy as np
 
 from dlc.diagnostics import fail
 from dlc.diagnostics.runtime_checks import RunTooLarge
+from dlc.memory import memory_bytes
 from dlc.runtime.blocks import Array, address_of, aligned_bytes, aligned_words
 from dlc.runtime.walker import JOB_WORDS, ROW_WORDS
 from dlc.schedule.memory import Layout, buffer_bytes, layout
@@ -95,7 +95,7 @@ def size_plan(
 
 def _check_memory(plan: Plan, sizes: Mapping[str, int], arena: int) -> None:
     outputs = sum(buffer_bytes(b, sizes) for b in plan.buffers if b.place == "output")
-    available = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    available = memory_bytes()
     if arena + outputs > available:
         raise fail(RunTooLarge(arena + outputs, available, tuple(sorted(sizes.items()))))
 

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 
 from dlc.diagnostics import Diagnostic, DlcError, Source
-from dlc.diagnostics.limits import OutOfMemory, TooDeep
+from dlc.diagnostics.limits import TooDeep
 from dlc.diagnostics.record import replaced
-from dlc.graph import ITEM_BYTES
-from dlc.semantics import sizes
 from dlc.semantics.builtins import BUILTINS
 from dlc.semantics.expressions import HANDLERS
 from dlc.semantics.files import file_frame, file_value, find_standard, load, standard_index
 from dlc.semantics.hypers import declare_hypers
 from dlc.semantics.machine import Machine
+from dlc.semantics.memory import check_parameters, check_tensors
 from dlc.semantics.models import model_program
 from dlc.semantics.name_check import check_names
 from dlc.semantics.program import ModelProgram, Program, Recipe
@@ -86,7 +85,9 @@ def _check(machine: Machine, file: FileScope, sets: Mapping[str, object]) -> Pro
             if made is not None:
                 recipes[item.name.text] = made
     check_names(machine, users, file)
-    _check_memory(machine, file, [reading for _, reading in recipes.values()])
+    check_parameters(machine, file, [reading.slots.values() for _, reading in recipes.values()])
+    if not machine.found:
+        check_tensors(machine, file, models.values(), [recipe for recipe, _ in recipes.values()])
     if machine.found:
         return None
     return _program(machine, file, users, models, recipes)
@@ -121,25 +122,3 @@ def _program(
         tuple(f.source for f in users), warnings, machine.initial, slots,
         machine.initial_build.ordered_inputs(),
     )  # fmt: skip
-
-
-def _check_memory(machine: Machine, file: FileScope, recipes: Iterable[Reading]) -> None:
-    """Refuse parameters, or what their optimizers keep, that this machine could never hold."""
-    slots = max((_slot_bytes(reading) for reading in recipes), default=0)
-    held = {
-        info.path: (info.type.elements.constant or 0) * ITEM_BYTES[info.type.dtype]
-        for info in machine.infos.values()
-    }
-    total, available = sum(held.values()) + slots, sizes.memory_bytes()
-    if total <= available:
-        return
-    info = machine.infos[max(held, key=lambda path: held[path])]
-    kept = " and what the optimizer keeps of them" if slots else ""
-    what = f"holding all parameters{kept}, {info.path} the largest,"
-    case = OutOfMemory(place=info.span, what=what, bytes=total, available=available)
-    machine.report(case, file_frame(machine, file))
-
-
-def _slot_bytes(reading: Reading) -> int:
-    types = [node.type for node in reading.slots.values()]
-    return sum((t.elements.constant or 0) * ITEM_BYTES[t.dtype] for t in types)

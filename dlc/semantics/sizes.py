@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Iterable, Sequence
 
 from dlc.diagnostics import Label, Span
 from dlc.diagnostics.axes import NotASize, SizeUnknown, TwoSizes
-from dlc.diagnostics.limits import OutOfMemory, TooLarge
+from dlc.diagnostics.limits import TooLarge
 from dlc.diagnostics.types import NotKnownYet, WrongKind
 from dlc.graph import Axis, Node, Size, SizeCheck, product
 from dlc.semantics.origins import size_note, spoken
@@ -161,14 +160,6 @@ def limited(frame: Frame, dims: Iterable[tuple[Axis, Size]], span: Span) -> None
     if total > MAX_ELEMENTS:
         limit = f"{MAX_ELEMENTS:,}"
         raise Mistake(TooLarge(place=span, what=f"a tensor of {total:,} elements", limit=limit))
-    if total * 4 > memory_bytes():
-        what, available = f"a tensor of {total:,} elements", memory_bytes()
-        raise Mistake(OutOfMemory(place=span, what=what, bytes=total * 4, available=available))
-
-
-def memory_bytes() -> int:
-    """The memory of this machine."""
-    return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
 
 
 def is_poison(*values: Value) -> bool:

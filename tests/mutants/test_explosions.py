@@ -44,7 +44,13 @@ CASES = {
     "a product of sizes": (
         f"axis {GROUP.replace(',', '=2,')}=2\n" + model(f"return x + sum(normal[{GROUP}])"), "E0612"
     ),
-    "parameters": (model("return x |> Linear(D -> H=2 ** 30) |> Linear(H -> D)"), "E0607"),
+    "parameters": (model("return x |> Linear(D -> H=2 ** 30) |> Linear(H -> G=2 ** 9)"), "E0607"),
+    "activations": (
+        model(
+            "a = x |> Linear(D -> P=2 ** 20)", "b = x |> Linear(D -> Q=2 ** 19)",
+            "return x * max(dot(a, b, over=N), over=(P, Q))",
+        ), "E0607"
+    ),
     "brackets": (model("return " + "(" * 100_000 + "x" + ")" * 100_000), "E0601"),
     "lists": ("L = " + "[" * 100_000 + "]" * 100_000 + "\n" + model("return x"), "E0601"),
     "calls": (model("return " + "relu(" * 5000 + "x" + ")" * 5000), "E0601"),

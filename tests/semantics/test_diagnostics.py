@@ -7,7 +7,7 @@ import pytest
 from dlc.diagnostics import DlcError, Source, render
 from dlc.diagnostics.placed import Placed
 from dlc.diagnostics.record import replaced
-from dlc.semantics import check_file, machine, scope, sizes
+from dlc.semantics import check_file, machine, memory, scope
 from tests.golden import cases
 
 
@@ -29,7 +29,7 @@ def without_library(case):
 
 @pytest.mark.parametrize("case", cases("check"))
 def test_report(case, golden, monkeypatch):
-    monkeypatch.setattr(sizes, "memory_bytes", lambda: 16 * 2**30)
+    monkeypatch.setattr(memory, "memory_bytes", lambda: 16 * 2**30)
     monkeypatch.setattr(scope, "MAX_NODES", 2000)
     monkeypatch.setattr(machine, "MAX_STATEMENTS", 10_000)
     golden(case, report)

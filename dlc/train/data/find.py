@@ -8,6 +8,7 @@ from pathlib import Path
 
 from dlc.diagnostics import Span, fail
 from dlc.diagnostics.data import FileMissing, FileTooLarge, FileUnreadable
+from dlc.memory import memory_bytes
 
 MNIST = (
     "train-images-idx3-ubyte", "train-labels-idx1-ubyte",
@@ -37,17 +38,6 @@ def check_memory(path: Path, bytes: int) -> None:
     limit = memory_bytes()
     if bytes > limit:
         raise fail(FileTooLarge(str(path), bytes, limit))
-
-
-def memory_bytes() -> int:
-    """What this process may take: the machine's memory, or the container's limit."""
-    limits = [os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")]
-    for name in ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"):
-        try:
-            limits.append(int(Path(name).read_text()))
-        except (OSError, ValueError):
-            continue
-    return min(limits)
 
 
 def sha256_of(path: Path) -> str:

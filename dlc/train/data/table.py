@@ -22,8 +22,9 @@ from dlc.diagnostics.data import (
     FileTooLarge,
     FileUnreadable,
 )
+from dlc.memory import memory_bytes
 from dlc.train.data.column import Array, Column
-from dlc.train.data.find import memory_bytes, reason
+from dlc.train.data.find import reason
 
 BYTES_A_CHARACTER = 8
 """Python's strings in lists take about this much memory for each character of a file."""
