@@ -1,90 +1,37 @@
-"""The measurement: workers of all peers, asked in turn; only one runs at a time."""
+"""The measurement of whole models: a worker for each peer that is installed."""
 
 from __future__ import annotations
 
-import json
-import os
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
-from statistics import median
-from typing import Any
 
 import numpy as np
 from peers import FROM_ONNX, OURS
 from problem import Problem, write_problem
+from turns import FOLDER, NotInstalled, Others, Process, Result, Settings, in_turn
 
-FOLDER = Path(__file__).parent
 AGREEMENT, COMPARED_STEPS = 1e-4, 5
-PAUSE, LOOK = 0.02, 0.03
-"""Seconds between turns: for threads of the last one to go to sleep, and to see who else runs."""
 CACHES = ("DLC_CACHE_DIR", "TORCHINDUCTOR_CACHE_DIR", "JAX_COMPILATION_CACHE_DIR")
 """Where compilers keep what they made: a folder for each peer and model, empty at first."""
-Result = dict[str, Any]
 
 
-class NotInstalled(Exception):
-    """The peer's package is not in the Python that should run it."""
-
-
-@dataclass(frozen=True, slots=True)
-class Settings:
-    rounds: int
-    seconds: float
-    threads: int
-    pythons: Mapping[str, str]
-    """Which Python runs each peer."""
-
-
-class Worker:
+class Worker(Process):
     """A process with one peer and one model. `started` is the seconds to its first step's end."""
 
     def __init__(self, peer: str, model: str, folder: Path, settings: Settings) -> None:
         own = dict.fromkeys(CACHES, str(folder / f"cache-{peer}"))
         own["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"
-        own["OMP_NUM_THREADS"] = str(settings.threads)
-        arguments = [peer, model, str(folder), str(settings.threads)]
         start = time.perf_counter()
-        self._process = subprocess.Popen(
-            [settings.pythons[peer], str(FOLDER / "worker.py"), *arguments],
-            env={**os.environ, **own},
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-        hello = self._reply()
+        super().__init__("worker.py", peer, [model, str(folder)], settings, own)
         self.started = time.perf_counter() - start
-        if "missing" in hello:
-            self._process.communicate()
-            raise NotInstalled(hello["missing"])
-        self.version: str = hello["version"]
-        self.trains: bool = hello["trains"]
-        self.loaded: float = hello["loaded"]
-
-    def ask(self, do: str, **details: Any) -> Result:
-        assert self._process.stdin is not None
-        self._process.stdin.write(json.dumps({"do": do, **details}) + "\n")
-        self._process.stdin.flush()
-        return self._reply()
-
-    def __enter__(self) -> Worker:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._process.communicate()
-
-    def _reply(self) -> Result:
-        assert self._process.stdout is not None
-        line = self._process.stdout.readline()
-        if not line:
-            raise SystemExit(f"a worker ended: {self._process.args} gave {self._process.wait()}")
-        reply: Result = json.loads(line)
-        return reply
+        self.trains: bool = self.hello["trains"]
+        self.loaded: float = self.hello["loaded"]
 
 
 def measure(model: str, names: Sequence[str], settings: Settings) -> Result:
@@ -102,7 +49,7 @@ def measure(model: str, names: Sequence[str], settings: Settings) -> Result:
                 print(f"{name} is left out: {error}", file=sys.stderr)
                 continue
             workers[name] = stack.enter_context(Worker(name, model, folder, settings))
-            found[name]["version"] = workers[name].version
+            found[name]["version"] = workers[name].hello["version"]
         training = {name: worker for name, worker in workers.items() if worker.trains}
         losses = compare_losses(model, training)
         compare_outputs(problem, workers)
@@ -162,49 +109,3 @@ def compare_outputs(problem: Problem, workers: Mapping[str, Worker]) -> None:
             apart = np.abs(ours - theirs).max() / np.abs(ours).max()
             if not apart <= AGREEMENT:
                 raise SystemExit(f"{problem.model}: results of {OURS} and {name} differ: {apart}")
-
-
-class Others:
-    """How busy the processors are while none of the workers runs."""
-
-    def __init__(self) -> None:
-        self._busy = self._all = 0
-
-    @property
-    def share(self) -> float:
-        """Of the processors' time, between the turns so far."""
-        return self._busy / max(1, self._all)
-
-    def look(self) -> None:
-        time.sleep(PAUSE)
-        before = self._ticks()
-        time.sleep(LOOK)
-        busy, all_ = (b - a for a, b in zip(before, self._ticks(), strict=True))
-        self._busy, self._all = self._busy + busy, self._all + all_
-
-    @staticmethod
-    def _ticks() -> tuple[int, int]:
-        ticks = [int(word) for word in Path("/proc/stat").read_text().split("\n")[0].split()[1:9]]
-        return sum(ticks) - sum(ticks[3:5]), sum(ticks)
-
-
-def in_turn(
-    workers: Mapping[str, Worker], task: Result, settings: Settings, others: Others
-) -> dict[str, Result]:
-    """The medians over the rounds of each round's median, and the minimum, in microseconds."""
-    rounds: dict[str, list[Result]] = {name: [] for name in workers}
-    for worker in workers.values():
-        worker.ask(**task, seconds=0)  # compiles what it has to
-    for number in range(settings.rounds):
-        order = list(workers) if number % 2 == 0 else list(workers)[::-1]
-        for name in order:
-            others.look()
-            rounds[name].append(workers[name].ask(**task, seconds=settings.seconds))
-    return {
-        name: {
-            "median": median(r["median"] for r in list_),
-            "min": min(r["min"] for r in list_),
-            "rounds": list_,
-        }
-        for name, list_ in rounds.items()
-    }

@@ -18,8 +18,9 @@ from typing import Any
 
 from peers import MODULES, OURS
 from problem import model_names
-from rounds import Settings, measure
+from rounds import measure
 from shown import best_peer, machine, microseconds, table
+from turns import Settings
 
 from dlc.runtime.peak import Peak, peak
 

@@ -8,7 +8,12 @@ from pathlib import Path
 
 import pytest
 
+from dlc.diagnostics import Source
+from dlc.reference.interpreter import all_symbols
+from dlc.runtime.cost import flops_in
 from dlc.runtime.peak import Peak
+from dlc.semantics import check_file
+from dlc.transform.pipeline import lower
 
 FOLDER = Path(__file__).parents[2] / "benchmarks"
 FIGURES = {
@@ -69,3 +74,34 @@ def test_the_lead_is_over_the_best_peer(monkeypatch):
     assert lines[6].split() == ["best", "/", "ours", "|", "3.00", "|", "0.40", "|", "0.40"]
     assert "50%" in lines[7]
     assert "m 8" in steps.summary([result])
+
+
+@pytest.mark.parametrize("script", ["contractions", "maps"])
+def test_the_cases_say_what_they_cost(monkeypatch, script):
+    monkeypatch.syspath_prepend(str(FOLDER))
+    cases = [*importlib.import_module(script).cases()]
+    assert len({case.name for case in cases}) == len(cases)
+    for case in cases:
+        graph = check_file(Source("case.dl", case.text)).models["Single"].graph
+        shapes = {name: shape for name, shape, *_ in case.arrays}
+        sizes = dict.fromkeys(all_symbols(graph), next(iter(shapes.values()))[0])
+        inputs = {n.attrs["name"]: n.type for n in graph.inputs if n.attrs["role"] == "data"}
+        assert shapes == {
+            name: tuple(size.value(sizes) for size in type.sizes) for name, type in inputs.items()
+        }
+        if script == "contractions":
+            assert 1 <= flops_in(lower(graph), sizes) / case.flops < 1.35
+
+
+@pytest.mark.parametrize(("script", "case"), [("contractions", "1 x 784"), ("maps", "adam, in")])
+def test_single_operations(tmp_path, script, case):
+    out = tmp_path / "figures.json"
+    turns = [case, "--alone", "--rounds", "1", "--seconds", "0", "--out", str(out)]
+    done = subprocess.run(
+        [sys.executable, FOLDER / f"{script}.py", *turns], capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    (found,) = json.loads(out.read_text())["cases"]
+    assert found["name"].startswith(case)
+    assert found["peers"]["dlc"]["median"] > 0
+    assert case in done.stdout.splitlines()[1]
