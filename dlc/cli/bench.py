@@ -12,6 +12,7 @@ import click
 
 from dlc.cli.console import Console, table
 from dlc.cli.options import common, sets, sizes, threads
+from dlc.cli.rehearsals import checked, factory_of, rate, shown_time
 
 if TYPE_CHECKING:
     from dlc.runtime.module import Module
@@ -47,7 +48,6 @@ def command(
     call from Python, of one row and of a batch. The first step is timed from the process's start.
     """
     from dlc.api import module_of, with_weights
-    from dlc.cli.rehearsals import checked, factory_of, shown_time
     from dlc.codegen.objects import TIMES
     from dlc.runtime.peak import peak
     from dlc.train.rehearsal import inference, training
@@ -137,8 +137,6 @@ def _measured(
 
 
 def _report(results: list[dict[str, Any]], peak: Peak) -> str:
-    from dlc.cli.rehearsals import rate, shown_time
-
     rows = [("", "rows", "median", "min", "rows/s", "GFLOP/s", "of peak")]
     rows += [
         (

@@ -12,17 +12,19 @@ import click
 
 from dlc.cli.console import Console, table
 from dlc.cli.options import common, sets, sizes, threads
+from dlc.cli.rehearsals import checked, described, factory_of, rate, shown_time
 
 if TYPE_CHECKING:
     from dlc.diagnostics import Source
     from dlc.runtime.peak import Peak
-    from dlc.runtime.profile import KernelTime
+    from dlc.runtime.profile import KernelTime, LineTime
     from dlc.train.rehearsal import Rehearsal
 
 WARM_UP = 10
 SMALL = 0.004
 """Kernels that take less of the time than this are summed up, unless `-v` asks for all."""
 WIDEST = 60
+LINE_HEAD = ("time", "share", "GFLOP/s", "of peak", "GB/s")
 HEAD = ("time", "min", "share", "waits", "GFLOP/s", "of peak", "GB/s", "line", "computes")
 
 
@@ -56,7 +58,6 @@ def command(
     medians; `waits` is the share in which threads wait for others, `of peak` is the share of the
     multiply-adds that this machine can do, as measured. `-v` shows every kernel.
     """
-    from dlc.cli.rehearsals import checked, factory_of
     from dlc.runtime.peak import peak
     from dlc.train.rehearsal import inference, training
     from dlc.train.setup import recipe_of
@@ -93,7 +94,7 @@ def _measure(
                 "",
                 _kernel_table(kernels, total, peak, every=console.verbose),
                 "",
-                *_listing(lines, total, sources),
+                *_listing(lines, total, peak, sources),
                 "",
             ]
         ),
@@ -106,7 +107,7 @@ def _measure(
         peak={"flops": peak.flops, "bytes": peak.bytes},
         kernels=[_plain(kernel, total, peak) for kernel in kernels],
         lines=[
-            {"file": file, "line": line, "seconds": spent, "share": spent / total}
+            {"file": file, "line": line, **_rates(spent, total, peak)}
             for (file, line), spent in sorted(lines.items())
         ],
     )
@@ -122,8 +123,6 @@ def _timed(rehearsal: Rehearsal, number: int) -> float:
 def _headline(
     rehearsal: Rehearsal, typical: float, least: float, kernels: Sequence[KernelTime], peak: Peak
 ) -> Iterator[str]:
-    from dlc.cli.rehearsals import described, rate, shown_time
-
     yield described(rehearsal, peak.threads)
     flops = sum(kernel.flops for kernel in kernels)
     yield (
@@ -137,8 +136,6 @@ def _headline(
 
 
 def _kernel_table(kernels: Sequence[KernelTime], total: float, peak: Peak, *, every: bool) -> str:
-    from dlc.cli.rehearsals import rate, shown_time
-
     order = sorted(kernels, key=lambda kernel: -kernel.seconds)
     large = [kernel for kernel in order if every or kernel.seconds >= SMALL * total]
     rows: list[tuple[str, ...]] = [HEAD]
@@ -180,41 +177,64 @@ def short(label: str, width: int) -> str:
 
 
 def _listing(
-    lines: Mapping[tuple[str, int], float], total: float, sources: Sequence[Source]
+    lines: Mapping[tuple[str, int], LineTime],
+    total: float,
+    peak: Peak,
+    sources: Sequence[Source],
 ) -> Iterator[str]:
     """The sources that take time, each line with what it takes."""
-    from dlc.cli.rehearsals import shown_time
+    from dlc.runtime.profile import LineTime
 
     told = 0.0
+    rows: list[tuple[str, ...]] = []
     for source in {source.path: source for source in sources}.values():
         if not any(file == source.path for file, _ in lines):
             continue
-        yield source.path
+        rows.append((*LINE_HEAD, "", source.path))
         for number, text in enumerate(source.text.splitlines(), 1):
-            spent = lines.get((source.path, number), 0.0)
-            told += spent
-            shown = f"{shown_time(spent):>9} {spent / total:>6.1%}" if spent else " " * 16
-            yield f"{shown} {number:>4} | {text}".rstrip()
+            spent = lines.get((source.path, number))
+            told += spent.seconds if spent else 0.0
+            rows.append((*_line_cells(spent, total, peak), str(number), f"| {text}"))
     if total - told > SMALL * total:
-        yield f"{shown_time(total - told):>9} {1 - told / total:>6.1%}      | (elsewhere)"
+        rest = LineTime(total - told, 0, 0)
+        rows.append((*_line_cells(rest, total, peak), "", "| (elsewhere)"))
+    yield table(rows, right=frozenset(range(6)))
+
+
+def _line_cells(spent: LineTime | None, total: float, peak: Peak) -> tuple[str, ...]:
+    if spent is None or not spent.seconds:
+        return ("",) * len(LINE_HEAD)
+    return (
+        shown_time(spent.seconds),
+        f"{spent.seconds / total:.1%}",
+        rate(spent.flops, spent.seconds),
+        f"{spent.flops / spent.seconds / peak.flops:.0%}" if spent.flops else "",
+        rate(spent.bytes, spent.seconds),
+    )
 
 
 def _plain(kernel: KernelTime, total: float, peak: Peak) -> dict[str, Any]:
-    seconds = kernel.seconds or float("inf")
     return {
         "computes": kernel.label,
-        "seconds": kernel.seconds,
         "min_seconds": kernel.least,
-        "share": kernel.seconds / total,
         "waiting": kernel.waiting,
-        "flops": kernel.flops,
-        "bytes": kernel.bytes,
-        "flops_per_second": kernel.flops / seconds,
-        "bytes_per_second": kernel.bytes / seconds,
-        "share_of_peak": kernel.flops / seconds / peak.flops,
-        "share_of_copy": kernel.bytes / seconds / peak.bytes,
+        **_rates(kernel, total, peak),
         "lines": [
             {"file": file, "line": line, "share": share}
             for (file, line), share in kernel.lines.items()
         ],
+    }
+
+
+def _rates(spent: KernelTime | LineTime, total: float, peak: Peak) -> dict[str, float]:
+    seconds = spent.seconds or float("inf")
+    return {
+        "seconds": spent.seconds,
+        "share": spent.seconds / total,
+        "flops": spent.flops,
+        "bytes": spent.bytes,
+        "flops_per_second": spent.flops / seconds,
+        "bytes_per_second": spent.bytes / seconds,
+        "share_of_peak": spent.flops / seconds / peak.flops,
+        "share_of_copy": spent.bytes / seconds / peak.bytes,
     }

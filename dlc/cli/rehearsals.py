@@ -45,7 +45,7 @@ def shown_time(seconds: float) -> str:
     return f"{_three(seconds * 1e6)} µs"
 
 
-def rate(count: int, seconds: float) -> str:
+def rate(count: float, seconds: float) -> str:
     """Thousand millions a second; nothing for a count of 0."""
     return _three(count / seconds / 1e9) if count and seconds else ""
 

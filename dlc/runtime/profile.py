@@ -32,6 +32,15 @@ class KernelTime:
     """What share of it comes from each line, by operations."""
 
 
+@dataclass(frozen=True, slots=True)
+class LineTime:
+    """The shares of a line in kernels."""
+
+    seconds: float
+    flops: float
+    bytes: float
+
+
 def profile(
     program: NativeExecutable, arguments: Callable[[int], Arguments], runs: int
 ) -> tuple[KernelTime, ...]:
@@ -40,12 +49,17 @@ def profile(
     return tuple(_kernel_time(times) for times in zip(*tables, strict=True))
 
 
-def by_line(kernels: Iterable[KernelTime]) -> dict[Place, float]:
-    """Seconds by line; what has no line in a source stands nowhere."""
-    found: dict[Place, float] = {}
+def by_line(kernels: Iterable[KernelTime]) -> dict[Place, LineTime]:
+    """What each line takes; what has no line in a source stands nowhere."""
+    found: dict[Place, LineTime] = {}
     for kernel in kernels:
         for place, share in kernel.lines.items():
-            found[place] = found.get(place, 0.0) + share * kernel.seconds
+            old = found.get(place, LineTime(0.0, 0.0, 0.0))
+            found[place] = LineTime(
+                old.seconds + share * kernel.seconds,
+                old.flops + share * kernel.flops,
+                old.bytes + share * kernel.bytes,
+            )
     return found
 
 

@@ -61,6 +61,8 @@ def test_profile_of_training(capsys, program):
         assert sum(line["share"] for line in kernel["lines"]) == pytest.approx(
             1 if kernel["lines"] else 0
         )
+    lined = sum(line["flops"] for line in found["lines"])
+    assert lined == pytest.approx(sum(k["flops"] for k in found["kernels"] if k["lines"]))
     assert {5, 14} <= {line["line"] for line in found["lines"]}
     assert sum(line["share"] for line in found["lines"]) <= 1 + 1e-9
 
@@ -84,7 +86,7 @@ def test_profile_for_people(capsys, program):
     assert out.startswith("train fit (N = 16, ")
     assert "Small.linear_0 dot" in out
     for number, line in enumerate(TEXT.splitlines(), 1):
-        assert f"{number:>4} | {line}".rstrip() in out
+        assert f"{number:>2}  | {line}".rstrip() in out
 
 
 def test_the_real_data_is_taken_where_it_is(capsys, program, tmp_path):
