@@ -53,8 +53,8 @@ class ContractionPrinter(Printer):
         self.chunks(list(blocks.chunks), [])
         if blocks.sums is not None:
             self.tile = {}
-            lane, *rows = self.kernel.outer
-            self.elements([*rows, lane], self.follow_sums)
+            order = sorted(self.kernel.outer, key=lambda i: i == self.kernel.lane)
+            self.elements(order, self.follow_sums)
         self.scopes.pop()
         self.depth -= 1
 
@@ -98,21 +98,25 @@ class ContractionPrinter(Printer):
     def chunks(self, iters: list[Iter], starts: list[str]) -> None:
         """The loops over chunks, around staging and tiles."""
         if not iters:
-            self.first_chunk = " and ".join(f"{s} == 0" for s in starts)
+            self.first_chunk = " and ".join(starts)
             self.stage()
             self.tile = dict(self.kernel.tile)
             self.tiles(list(self.kernel.outer))
             return
         iter, step = iters[0], self.cut.chunks[iters[0]]
-        start, size = self.name(self.cut.starts[iter]), self.size(iter.size)
-        top = size if iter.size.constant is not None else f"imax({size}, 1)"
-        self.line(f"for {start} in range(0, {top}, {step}):")
+        start, low, high = self.name(self.cut.starts[iter]), "0", self.size(iter.size)
+        if iter in self.kernel.parts:
+            first, last = self.part(iter)
+            low, high = self.named(iter, "low", first), self.named(iter, "high", last)
+        whole = iter.size.constant is not None and low == "0"
+        top = high if whole else f"imax({high}, {low} + 1)"
+        self.line(f"for {start} in range({low}, {top}, {step}):")
 
         def inside() -> None:
             self.ends[iter] = f"{start} + {step}"
-            if iter.size.constant is None or iter.size.constant % step:
-                self.ends[iter] = self.named(iter, "end", f"imin({start} + {step}, {size})")
-            self.chunks(iters[1:], [*starts, start])
+            if not whole or (iter.size.constant or 0) % step:
+                self.ends[iter] = self.named(iter, "end", f"imin({start} + {step}, {high})")
+            self.chunks(iters[1:], [*starts, f"{start} == {low}"])
 
         self.scoped(inside)
 

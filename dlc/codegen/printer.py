@@ -125,7 +125,8 @@ class Printer(Sums):
         name = self.name(iter)
         step = self.kernel.step(iter, self.lanes) if iter == self.kernel.lane else 1
         stride = f", {step}" if step > 1 else ""
-        self.line(f"for {name} in range(0, {self.size(iter.size)}{stride}):")
+        low, high = self.part(iter) if iter in self.kernel.parts else ("0", self.size(iter.size))
+        self.line(f"for {name} in range({low}, {high}{stride}):")
         self.scoped(lambda: self.loops(nest, rest, inside))
 
     def hoist(self, nest: Nest, iters: list[Iter]) -> None:

@@ -54,6 +54,12 @@ class KernelText:
         """The variable of the first of them."""
         return self.name(iter)
 
+    def part(self, iter: Iter) -> tuple[str, str]:
+        """Where the part of a reduced loop that a unit runs through begins and ends."""
+        over = self.kernel.parts[iter]
+        name, size, count = self.unit_name(over), self.size(iter.size), over.size
+        return f"{name} * {size} // {count}", f"({name} + 1) * {size} // {count}"
+
     def fresh(self, prefix: str) -> str:
         """A name that no other value has."""
         self.count += 1

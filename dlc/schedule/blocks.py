@@ -90,12 +90,14 @@ def _tile(product: _Product) -> None:
                 kernel.tile |= {i: n for i, n in rows.items() if n > 1}
     tiled = [i for i in kernel.outer if i in kernel.tile and i != lane]
     rest = [i for i in kernel.outer if i != lane and i not in tiled]
-    kernel.outer = [lane, *rest, *tiled]
+    parts = [i for i in rest if i in kernel.parts.values()]
+    rest = [i for i in rest if i not in parts]
+    kernel.outer = [*parts, lane, *rest, *tiled]
 
 
 def _row_tiles(product: _Product) -> Iterator[dict[Iter, int]]:
     """Tiles over the other free axes: of none, of one axis, or of two, one of which it divides."""
-    rows = [i for i in product.kernel.outer if i != product.lane]
+    rows = _rows_of(product.kernel)
     yield {}
     for row in rows:
         known = row.size.constant
@@ -189,6 +191,11 @@ def _count(iter: Iter, extent: int) -> Size:
     return (iter.size + (extent - 1)) // extent
 
 
+def _rows_of(kernel: Kernel) -> list[Iter]:
+    """The free loops beside the lanes."""
+    return [i for i in kernel.outer if i != kernel.lane and i not in kernel.parts.values()]
+
+
 def _extents(product: _Product) -> dict[Iter, int]:
     """From one tile a unit grows over its rows, then over its columns, while enough remain."""
     kernel, lane = product.kernel, product.lane
@@ -199,10 +206,11 @@ def _extents(product: _Product) -> dict[Iter, int]:
     def fits(trial: dict[Iter, int], iter: Iter) -> bool:
         units = prod(-(-estimate(i.size) // n) for i, n in trial.items())
         rows = prod(n for i, n in trial.items() if i != lane)
-        fine = rows <= ROWS and trial[lane] <= COLUMNS and 4 * prod(trial.values()) <= SUMS
+        fine = bool(kernel.parts) or (rows <= ROWS and trial[lane] <= COLUMNS)
+        fine = fine and 4 * prod(trial.values()) <= SUMS
         return fine and units >= (wanted if iter == lane else FEWEST_UNITS)
 
-    for iter in [*reversed(kernel.outer[1:]), lane]:
+    for iter in [*reversed(_rows_of(kernel)), lane]:
         step = kernel.tile.get(iter, 1)
         tiles = -(-estimate(iter.size) // step)
         if iter.size.constant is None and step > 1:
@@ -224,7 +232,7 @@ def _chunks(product: _Product) -> dict[Iter, int]:
     inner = prod(i.size.constant or 1 << 30 for i in used)
     chunks: dict[Iter, int] = {}
     for iter in product.reduced:
-        if inner <= limit:
+        if inner <= limit and not (kernel.parts.keys() & set(product.reduced)) - chunks.keys():
             break
         chunks[iter] = 1
         if iter not in used:
@@ -261,7 +269,8 @@ def _keep_sums(kernel: Kernel, blocks: Blocks) -> None:
     dtype: DType = first.expr.dtype
     blocks.sums = Buffer("sums", "f32" if dtype in ("f16", "bf16") else dtype, (), {}, "scratch")
     size = 1
-    for iter in [*kernel.outer[:1], *reversed(kernel.outer[1:])]:
+    assert kernel.lane is not None
+    for iter in [kernel.lane, *reversed(_rows_of(kernel))]:
         blocks.sums_at = blocks.sums_at + _local(kernel, blocks, iter) * size
         room = blocks.remainder.get(iter, 0) if iter.size.constant is None else 0
         size *= blocks.extent[iter] + room
@@ -278,7 +287,7 @@ def _stage(product: _Product, blocks: Blocks) -> None:
     """Copies of a unit's own, where an operand lies so that the caches serve it badly."""
     kernel, lane, lanes = product.kernel, product.lane, product.target.lanes
     (statement,) = kernel.nests[0].body
-    rows = prod(min(blocks.extent[i], estimate(i.size)) for i in kernel.outer[1:])
+    rows = prod(min(blocks.extent[i], estimate(i.size)) for i in _rows_of(kernel))
     for load in statement.expr.args:
         if load.op != "load" or load.tests or load.buffer is None or rows < STAGED_ROWS:
             continue
@@ -301,7 +310,8 @@ def _terms(offset: Affine) -> list[Affine]:
 
 def _panels(kernel: Kernel, blocks: Blocks, load: Expr, reduced: list[Iter]) -> Staged:
     """The lane operand: panels of the tile's width, one row for each step of the reduced loops."""
-    lane, depth = kernel.outer[0], 1
+    assert kernel.lane is not None
+    lane, depth = kernel.lane, 1
     width = kernel.tile[lane]
     where = Affine()
     for i in reversed(reduced):

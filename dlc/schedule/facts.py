@@ -30,6 +30,8 @@ DEPTH = 40
 """A chain of so many maps is cut by a stored value: expressions stay small."""
 TYPICAL = 64
 """What a run-time size counts as in estimates."""
+PART = Axis("part", 0)
+"""The axis over parts of every node that is summed in parts; all kernels call its loop so."""
 _unique = itertools.count(1)
 
 
@@ -220,7 +222,7 @@ def _read(facts: Facts, node: Node) -> None:
     found = sorted(readings, key=lambda r: r.source.op in ("input", "table"))
     for owner, axis, iter in [*((node, a, i) for a, i in probe.items()), *owners]:
         names = facts.canon.setdefault(owner, {})
-        name = _inherited(facts, iter, found, taken)
+        name = axis if axis == PART else _inherited(facts, iter, found, taken)
         names[axis] = name if name is not None else Axis(axis.name, -next(_unique))
         taken.add(names[axis])
     assert table is facts.canon[node]

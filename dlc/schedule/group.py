@@ -102,6 +102,11 @@ def _join(state: Grouping, kernel: Kernel, node: Node) -> bool:
         return False
     free = set(facts.free(node).values())
     outer = [i for i in kernel.outer if i in free]
+    parts = "part" in node.attrs
+    if any(("part" in m.attrs) != parts for m in kernel.members):
+        return False
+    if parts and len(outer) < len(kernel.outer):
+        return False
     if kernel.contraction:
         if reduces(node) or set(outer) != free or len(outer) != len(kernel.outer):
             return False

@@ -162,6 +162,8 @@ class Kernel:
     tile: dict[Iter, int] = field(default_factory=dict)
     units: list[Iter] = field(default_factory=list)
     serial: list[Iter] = field(default_factory=list)
+    parts: dict[Iter, Iter] = field(default_factory=dict)
+    """Reduced loops of which each unit runs through one part, and the loop over parts."""
     blocks: Blocks | None = None
     """Of a contraction."""
     contraction: bool = False

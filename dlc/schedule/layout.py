@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from dlc.graph import Axis, Graph, Node, Size, rebuilt, rewrite
-from dlc.schedule.facts import Facts, Reading, estimate, is_contraction, volume
+from dlc.schedule.facts import PART, Facts, Reading, estimate, is_contraction, volume
 from dlc.schedule.index import Iter, bounds
 from dlc.schedule.kernel import Buffer
 from dlc.schedule.reduction import fold_chain, is_view
@@ -47,7 +47,7 @@ class Layout:
             return node.type.axes
         if node in self.follow and "last" not in node.attrs:
             return self.follow[node]
-        wide = [a for a, n in node.type.dims if n != Size.of(1)]
+        wide = [a for a, n in node.type.dims if n != Size.of(1) and a != PART]
         if "last" in node.attrs:
             last = node.attrs["last"]
         else:
@@ -202,7 +202,7 @@ def _vote(layout: Layout, node: Node) -> None:
     free = facts.free(node)
     work = volume(node.type.sizes) * volume([i.size for i in reduction.iters])
     for iter in free.values():
-        if iter.axis in facts.windowed or iter.size.constant is None:
+        if iter.axis in facts.windowed or iter.size.constant is None or iter.axis == PART:
             continue
         shared = sum(any(iter in i.iters for i in r.env.values()) for r in facts.readings[node]) > 1
         weight = work * min(1.0, estimate(iter.size) / layout.lanes) * (0.5 if shared else 1.0)
@@ -243,7 +243,7 @@ def _choose_lane(layout: Layout, node: Node) -> Iter | None:
     chosen: Iter | None = None
     order = layout.order(node)
     for axis, iter in facts.free(node).items():
-        if iter.size.constant is None or iter.size.constant < layout.lanes // 2:
+        if iter.size.constant is None or iter.size.constant < layout.lanes // 2 or axis == PART:
             continue
         cost = 0.0 if order[-1] == axis else volume(node.type.sizes) / 4
         for reading in facts.readings[node]:

@@ -7,10 +7,12 @@ from dataclasses import dataclass
 from dlc.graph import Graph, Node
 from dlc.schedule.blocks import cut_contraction
 from dlc.schedule.collapse import collapse
-from dlc.schedule.facts import Facts, find_facts
+from dlc.schedule.facts import PART, Facts, find_facts
 from dlc.schedule.group import group
+from dlc.schedule.index import Iter
 from dlc.schedule.kernel import Buffer, Kernel
 from dlc.schedule.layout import Layout, find_layout, make_buffer, with_copies
+from dlc.schedule.shards import with_shards
 from dlc.schedule.tile import Target, tile
 
 
@@ -33,6 +35,8 @@ def schedule(graph: Graph, target: Target) -> Schedule:
     """
     graph = _distinct_outputs(graph)
     facts = find_facts(graph)
+    graph = with_shards(facts, target.lanes)
+    facts = find_facts(graph)
     layout = find_layout(facts, target.lanes)
     for _ in range(3):
         copied = with_copies(facts, layout)
@@ -51,6 +55,7 @@ def schedule(graph: Graph, target: Target) -> Schedule:
 
     kernels = group(facts, layout, buffer_of)
     for kernel in kernels:
+        kernel.parts = _parts(facts, kernel)
         collapse(kernel)
         lane = layout.lane.get(kernel.members[0])
         if lane is None:
@@ -60,6 +65,16 @@ def schedule(graph: Graph, target: Target) -> Schedule:
     for node in [*graph.inputs, *graph.outputs.values()]:
         buffer_of(node)
     return Schedule(graph, tuple(kernels), buffers, facts, layout)
+
+
+def _parts(facts: Facts, kernel: Kernel) -> dict[Iter, Iter]:
+    found = {}
+    for node in kernel.members:
+        if "part" in node.attrs:
+            axis = node.attrs["part"]
+            loop = facts.loop(node, axis, node.args[0].type.size(axis))
+            found[loop] = facts.free(node)[PART]
+    return found
 
 
 def _distinct_outputs(graph: Graph) -> Graph:

@@ -101,6 +101,8 @@ def _best_lane(kernel: Kernel, target: Target) -> Iter | None:
     loops = [i for n in kernel.nests for i in [*n.free, *n.reduced]]
     candidates = list(dict.fromkeys(kernel.outer if scattered else [*kernel.outer, *loops]))
     added = [s.offset for n in kernel.nests for s in n.body if isinstance(s, Store) and s.add]
+    parts = {*kernel.parts, *kernel.parts.values()}
+    candidates = [i for i in candidates if i not in parts]
     candidates = [i for i in candidates if all(o.step(i, target.lanes) is not None for o in added)]
     if not candidates:
         return None

@@ -23,6 +23,8 @@ LONG = ("autoencoder", "resnet")
 ROWS = 3
 ROUNDING = 1e-4
 """Of the largest element: sums over images in another order."""
+TIES = 0.1
+"""How far a relu or pool that is decided the other way may move a gradient of these few rows."""
 PARAMS = 0.999
 """The share of a param's elements that must agree: Adam's first step is the sign of the gradient,
 which rounding decides where the gradient is nearly 0."""
@@ -112,8 +114,11 @@ def test_compiled_step_is_the_interpreted_one(name, recipe, number):
         path = output.removeprefix("update:")
         value = found[output] if output.startswith("metric:") else arrays[path]
         info = program.params.get(path)
-        share = PARAMS if info is not None and info.role == "param" else 1
-        assert agreement(value, exact) >= share, output
+        if info is None and ":" in path:  # moments follow the gradient, which a tie may move
+            assert np.linalg.norm(value - exact) <= TIES * np.linalg.norm(exact), output
+        else:
+            share = PARAMS if info is not None and info.role == "param" else 1
+            assert agreement(value, exact) >= share, output
         assert output.startswith("metric:") or ":" in path or not np.array_equal(value, bound[path])
 
 

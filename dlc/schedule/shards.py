@@ -1,0 +1,57 @@
+"""Sums of much into little are cut into parts, so that threads can share them.
+
+    w = dot(x, g, over=N)      becomes      w = reduce_sum(dot(x, g, over=N, part=N), over=P)
+
+Part p of P adds the elements [n p / P, n (p + 1) / P) of the first summed axis. The number of parts
+is fixed, so that the result does not depend on the number of threads.
+"""
+
+from __future__ import annotations
+
+from dlc.graph import Axis, Graph, Node, Size, TensorType, rebuilt, rewrite
+from dlc.schedule.facts import PART, Facts, estimate, is_contraction, volume
+
+PARTS = 8
+RESULT = 1 << 16
+"""The most elements of a result that is summed in parts."""
+SUMMED = 1 << 12
+"""The fewest elements that are summed into each."""
+
+
+def with_shards(facts: Facts, lanes: int) -> Graph:
+    """The graph with large sums in parts."""
+    wanted = {n: a for n in facts.real if (a := _cut_axis(facts, n, lanes)) is not None}
+    if not wanted:
+        return facts.graph
+
+    def rule(node: Node, args: tuple[Node, ...]) -> Node:
+        if node not in wanted:
+            return rebuilt(node, args)
+        dims = ((PART, Size.of(PARTS)), *node.type.dims)
+        attrs = {**node.attrs, "part": wanted[node]}
+        part = Node(node.op, args, TensorType(node.type.dtype, dims), attrs, node.spans, node.path)
+        return Node("reduce_sum", (part,), node.type, {"over": (PART,)}, node.spans, node.path)
+
+    return rewrite(facts.graph, rule)
+
+
+def _cut_axis(facts: Facts, node: Node, lanes: int) -> Axis | None:
+    """The summed axis that is cut into parts; None where that gains nothing."""
+    if node.op not in ("dot", "reduce_sum") or node.type.dtype not in ("f32", "f64"):
+        return None
+    if node in facts.folded or node.type.has(PART):
+        return None
+    over: tuple[Axis, ...] = node.attrs["over"]
+    sizes = {a: node.args[0].type.size(a) for a in over}
+    result, summed = volume(node.type.sizes), volume(sizes.values())
+    if result > RESULT or summed < SUMMED:
+        return None
+    if node.op == "dot" and not is_contraction(facts, node):
+        return None
+    innermost = {x.type.axes[-1] for x in node.args}
+    for axis, size in sizes.items():
+        kept = [*node.type.sizes, *(n for a, n in sizes.items() if a != axis)]
+        wide = any(estimate(n) >= lanes // 2 for n in kept)
+        if axis not in innermost and estimate(size) >= 2 * PARTS and wide:
+            return axis
+    return None
