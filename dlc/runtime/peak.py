@@ -27,7 +27,7 @@ from dlc.schedule.plan import Buffer, BufferRef, Plan, PlanPort, Row
 
 COPY_BYTES = 1 << 26
 """Of the arrays that are copied, together: far more than the caches of the cores hold."""
-_TURNS, _RUNS, _COPIES = 400_000, 20, 4
+_LANE_TURNS, _RUNS, _COPIES = 25_000, 20, 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,11 +51,11 @@ def peak(threads: int | None = None) -> Peak:
 def multiply_add_rate(threads: int) -> float:
     """FLOPs a second of a bare loop of independent multiply-adds on each thread."""
     machine = host()
-    chains = machine.registers - 4
-    program = _program(_multiply_adds(machine, chains, _TURNS), machine)
+    chains, turns = machine.registers - 4, _LANE_TURNS * machine.lanes
+    program = _program(_multiply_adds(machine, chains, turns), machine)
     x = np.linspace(0.5, 1.5, chains * machine.lanes, dtype=np.float32)
     seconds = _together([_call(program, x, np.empty_like(x))] * threads, _RUNS)
-    return 2 * chains * machine.lanes * _TURNS * threads / seconds
+    return 2 * chains * machine.lanes * turns * threads / seconds
 
 
 def copy_rate(threads: int) -> float:

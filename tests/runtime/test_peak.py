@@ -30,7 +30,7 @@ def test_every_multiply_add_is_made():
 
 
 def test_rates(monkeypatch):
-    monkeypatch.setattr(peak, "_TURNS", 1000)
+    monkeypatch.setattr(peak, "_LANE_TURNS", 100)
     monkeypatch.setattr(peak, "COPY_BYTES", 1 << 16)
     before = threading.active_count()
     found = peak.peak.__wrapped__(2)
