@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import tempfile
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import click
 
@@ -36,31 +37,38 @@ def command(
     artifact: str,
     data: str | None,
     recipe: str | None,
-    on: str,
+    on: Literal["test", "validation"],
     threads: int | None,
     interpret: bool,
 ) -> None:
     """Tells the metrics of ARTIFACT (a run's folder or a .dlm file) on its recipe's test data."""
-    from dlc.api import Trainer
-    from dlc.runtime.artifact import load
+    import dlc
+    from dlc.runtime.build import build_executable
     from dlc.runtime.weights import artifact_path
-    from dlc.train.options import Options
+    from dlc.train.evaluation import evaluate, source_of
+    from dlc.train.setup import recipe_of
 
     path = artifact_path(artifact)
-    contents = load(path)
-    folder = Path(data) if data is not None else _home(path)
-    program = _program(contents, folder)
-    options = Options(keep=False, weights=contents.weights, seed=contents.facts.get("seed"))
-    named = recipe or contents.facts.get("recipe")
-    trainer = Trainer(program, named, interpret=interpret, threads=threads, options=options)
-    try:
-        metrics = trainer.evaluate(on)
-    except KeyError as error:
+    net = dlc.load(path, interpret=interpret, threads=threads)
+    contents = net.contents
+    program = _program(contents, Path(data) if data is not None else _home(path))
+    found = recipe_of(program, recipe or contents.facts.get("recipe"))
+    if source_of(found, on) is None:
         other = "validation" if on == "test" else "test"
-        why = f"the recipe {trainer.recipe.name} has no {on} data; try --on {other}"
-        raise click.UsageError(why) from error
+        raise click.UsageError(f"the recipe {found.name} has no {on} data; try --on {other}")
+    metrics = evaluate(
+        program,
+        found.name,
+        on,
+        compile_graph=partial(build_executable, interpret=interpret, threads=threads),
+        weights=contents.weights,
+        models=lambda name: net.models[name].prepare(),
+        classes=contents.facts.get("classes"),
+        seed=contents.facts.get("seed", found.seed),
+        epochs=contents.facts.get("epochs", 0),
+    )
     text = "\n".join(f"{name} {value:.6g}" for name, value in metrics.items())
-    console.result("metrics", text, on=on, recipe=trainer.recipe.name, metrics=metrics)
+    console.result("metrics", text, on=on, recipe=found.name, metrics=metrics)
 
 
 def _home(path: Path) -> Path:

@@ -11,6 +11,7 @@ from dlc.semantics.brackets import Entry, bracket_axes, bracket_params
 from dlc.semantics.inputs import Given, bind_inputs
 from dlc.semantics.leave import Leaving, leave
 from dlc.semantics.machine import CALL_COST, Machine
+from dlc.semantics.program import ModelCall
 from dlc.semantics.scope import FileScope, Frame, Mistake
 from dlc.semantics.values import (
     POISON,
@@ -76,7 +77,30 @@ def _enter(
     bind_inputs(entry, plain, given)
     if instance is not None:
         instance.outside = dict(entry.pair)
-    return run(machine, decl, frame, Leaving(entry.pair, entry.strict, caller, span))
+    leaving = Leaving(entry.pair, entry.strict, caller, span)
+    if not isinstance(decl, tree.Model) or _in_model(caller):
+        return run(machine, decl, frame, leaving)
+    bound = [(p.name.text, frame.names[p.name.text]) for p in plain]
+    result = run(machine, decl, frame, leaving)
+    _note_call(frame, bound, result)
+    return result
+
+
+def _in_model(frame: Frame | None) -> bool:
+    while frame is not None:
+        if frame.kind == "model":
+            return True
+        frame = frame.caller
+    return False
+
+
+def _note_call(frame: Frame, inputs: Sequence[tuple[str, Value]], result: Value) -> None:
+    """Remember the call of a model, where all that goes in and out are tensors."""
+    results = result if isinstance(result, tuple) else (result,)
+    given = {name: value.node for name, value in inputs if isinstance(value, Tensor)}
+    made = tuple(value.node for value in results if isinstance(value, Tensor))
+    if len(given) == len(inputs) and len(made) == len(results):
+        frame.build.model_calls.append(ModelCall(frame.path, given, made))
 
 
 def run(machine: Machine, decl: Decl, frame: Frame, leaving: Leaving) -> Value:

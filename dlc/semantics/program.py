@@ -92,6 +92,17 @@ class DataSpec:
 
 
 @record
+class ModelCall:
+    """A call of a model by a step, none by another model: nodes of the step's evaluation."""
+
+    model: str
+    inputs: Mapping[str, Node]
+    """What it is given, by the model's inputs."""
+    outputs: tuple[Node, ...]
+    """Its results, in the order of the model's outputs."""
+
+
+@record
 class StepProgram:
     """One step of a recipe."""
 
@@ -104,6 +115,8 @@ class StepProgram:
     inputs: tuple[Port, ...]
     metrics: tuple[str, ...]
     span: Span
+    calls: tuple[ModelCall, ...] = ()
+    """What `evaluation` calls, in order."""
 
 
 @record

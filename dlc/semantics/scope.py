@@ -23,6 +23,7 @@ from dlc.graph import (
     input_node,
 )
 from dlc.ops import build as ops
+from dlc.semantics.program import ModelCall
 from dlc.semantics.values import Axes, Instance, Tensor, Value
 from dlc.syntax import tree
 
@@ -82,6 +83,7 @@ class Build:
     checks: list[SizeCheck | RangeCheck] = field(default_factory=list)
     calls: dict[str, int] = field(default_factory=dict)
     """How often each instance was called."""
+    model_calls: list[ModelCall] = field(default_factory=list)
     count: int = 0
     losses: list[Any] = field(default_factory=list)
     metrics: dict[str, tuple[Node, Span]] = field(default_factory=dict)

@@ -356,9 +356,9 @@ def step_program(
     """Both graphs of a step."""
     training = elaborate(machine, file, recipe, decl, name, types, slots, training=True)
     graph, metrics = training.finish()
-    evaluation, _ = elaborate(
-        machine, file, recipe, decl, name, types, slots, training=False
-    ).finish()
+    held = elaborate(machine, file, recipe, decl, name, types, slots, training=False)
+    evaluation, _ = held.finish()
     ports = tuple(Port(n, t, s) for n, (t, s) in types.items())
     span = decl.name.span if decl.name is not None else decl.span
-    return StepProgram(name, every, graph, evaluation, ports, metrics, span), training
+    calls = tuple(held.frame.build.model_calls)
+    return StepProgram(name, every, graph, evaluation, ports, metrics, span, calls), training

@@ -2,59 +2,52 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from dlc.graph import Graph
+from dlc.reference.interpreter import all_symbols
 from dlc.runtime.executable import Executable, Factory
 from dlc.semantics.program import Program, StepProgram
 from dlc.train.data.dataset import Dataset
 from dlc.train.metrics import StepMetrics, split
 from dlc.train.order import batches
 from dlc.train.setup import node_dtype
+from dlc.train.stages import Stage, staged
 from dlc.train.state import Metrics, TrainState
 
 Array = np.ndarray[Any, Any]
 Tick = Callable[[int, int], None]
+Models = Callable[[str], Executable]
+"""The inference program of a model by its name, bound to the params that are evaluated."""
 
 
-class StepRunner:
-    """One compiled graph of a step, bound to the arrays of the state."""
+class Fed:
+    """An executable that is fed with the data that it takes, hypers, clocks and the batch."""
 
     def __init__(
-        self,
-        step: StepProgram,
-        graph: Graph,
-        rows_axis: str,
-        factory: Factory,
-        arrays: Mapping[str, Array],
-        hypers: Mapping[str, Any],
+        self, executable: Executable, rows_axis: str | None, hypers: Mapping[str, Any]
     ) -> None:
-        self.step = step
-        self.metrics: StepMetrics = split(step.name, graph, rows_axis)
-        self.executable: Executable = factory(self.metrics.graph)
-        names = {node.attrs["name"] for node in graph.inputs}
-        self.executable.bind({name: arrays[name] for name in names if name in arrays})
-        self._data = {p.name for p in self.executable.inputs if p.role == "data"}
+        self.executable = executable
+        self._data = {p.name for p in executable.inputs if p.role == "data"}
         self._clocks = {
-            p.name: node_dtype(p.type.dtype) for p in self.executable.inputs if p.role == "clock"
+            p.name: node_dtype(p.type.dtype) for p in executable.inputs if p.role == "clock"
         }
         self._hypers = {
             p.name: np.array(hypers[p.name], node_dtype(p.type.dtype))
-            for p in self.executable.inputs
+            for p in executable.inputs
             if p.role == "hyper"
         }
-        free = {
-            s for p in self.executable.inputs if p.role == "data" for s in p.type.elements.symbols
-        }
+        free = {s for p in executable.inputs if p.role == "data" for s in p.type.elements.symbols}
         self._rows_axis = None if rows_axis in free else rows_axis
 
     def run(
         self, data: Mapping[str, Array], rows: int, clocks: Mapping[str, int]
     ) -> dict[str, Array]:
-        """One run; gives the accumulators of its metrics."""
+        """One run; `data` may hold more than the executable takes."""
         return self.executable.run(*self.arguments(data, rows, clocks))
 
     def arguments(
@@ -67,8 +60,73 @@ class StepRunner:
         return {**feeds, **self._hypers}, sizes
 
 
+class StepRunner(Fed):
+    """One compiled graph of a step. A run gives the accumulators of its metrics."""
+
+    def __init__(
+        self,
+        step: StepProgram,
+        graph: Graph,
+        rows_axis: str,
+        factory: Factory,
+        arrays: Mapping[str, Array],
+        hypers: Mapping[str, Any],
+    ) -> None:
+        self.step = step
+        self.metrics: StepMetrics = split(step.name, graph, rows_axis)
+        super().__init__(bound(self.metrics.graph, factory, arrays), rows_axis, hypers)
+
+
+@dataclass(frozen=True, slots=True)
+class StageRunner:
+    """A call of a model, compiled."""
+
+    stage: Stage
+    computed: Fed | None
+    model: Fed
+
+    def run(
+        self, data: Mapping[str, Array], rows: int, clocks: Mapping[str, int]
+    ) -> dict[str, Array]:
+        """The data and the model's results."""
+        given = {name: data[source] for name, source in self.stage.given.items()}
+        if self.computed is not None:
+            given |= self.computed.run(data, rows, clocks)
+        results = self.model.run(given, rows, clocks)
+        return {**data, **{name: results[port] for port, name in self.stage.results.items()}}
+
+
+@dataclass(frozen=True, slots=True)
+class EvaluationRunner:
+    """The evaluation of a step, compiled in stages. A run gives the accumulators of its metrics."""
+
+    step: StepProgram
+    metrics: StepMetrics
+    stages: Sequence[StageRunner]
+    last: Fed
+
+    def run(
+        self, data: Mapping[str, Array], rows: int, clocks: Mapping[str, int]
+    ) -> dict[str, Array]:
+        """One run, the models by their own programs."""
+        for stage in self.stages:
+            data = stage.run(data, rows, clocks)
+        return self.last.run(data, rows, clocks)
+
+
+def bound(graph: Graph, factory: Factory, arrays: Mapping[str, Array]) -> Executable:
+    """The graph compiled, over those of the params, states and slots that it has."""
+    executable = factory(graph)
+    names = {node.attrs["name"] for node in graph.inputs}
+    executable.bind({name: arrays[name] for name in names if name in arrays})
+    return executable
+
+
 class Programs:
-    """All steps of a recipe over one state. Evaluation is compiled when first asked for."""
+    """All steps of a recipe over one state. Evaluation is compiled when first asked for.
+
+    `models` gives the inference programs that evaluation runs; without it they are compiled.
+    """
 
     def __init__(
         self,
@@ -77,12 +135,14 @@ class Programs:
         rows_axis: str,
         factory: Factory,
         state: TrainState,
+        models: Models | None = None,
     ) -> None:
-        self._steps, self._rows_axis, self._factory = steps, rows_axis, factory
+        self._program, self._steps, self._rows_axis = program, steps, rows_axis
+        self._factory, self._models = factory, models or self._own_model
         self._hypers = {name: hyper.value for name, hyper in program.hypers.items()}
         self._state = state
         self._training: list[StepRunner] | None = None
-        self._evaluation: list[StepRunner] | None = None
+        self._evaluation: list[EvaluationRunner] | None = None
 
     def prepare(self) -> None:
         """Compiles the steps for training."""
@@ -92,18 +152,27 @@ class Programs:
     def training(self) -> list[StepRunner]:
         """The steps as they train."""
         if self._training is None:
-            self._training = [self._runner(step, step.graph) for step in self._steps]
+            self._training = [
+                StepRunner(
+                    step, step.graph, self._rows_axis, self._factory, self._state.arrays,
+                    self._hypers,
+                )
+                for step in self._steps
+            ]  # fmt: skip
         return self._training
 
     @property
-    def evaluation(self) -> list[StepRunner]:
+    def evaluation(self) -> list[EvaluationRunner]:
         """The steps with `training` false: they update nothing."""
         if self._evaluation is None:
+            models: dict[str, Fed] = {}
             found = [s for s in self._steps if s.evaluation.outputs]
-            self._evaluation = [self._runner(step, step.evaluation) for step in found]
+            self._evaluation = [self._evaluated(step, models) for step in found]
         return self._evaluation
 
-    def named(self, runners: list[StepRunner], total: Mapping[str, Array]) -> Metrics:
+    def named(
+        self, runners: Sequence[StepRunner] | Sequence[EvaluationRunner], total: Mapping[str, Array]
+    ) -> Metrics:
         """The metrics of accumulators; `STEP.NAME` where there are several steps."""
         found: Metrics = {}
         for runner in runners:
@@ -143,7 +212,22 @@ class Programs:
             mine[name][...] = arrays[name]
         return kept
 
-    def _runner(self, step: StepProgram, graph: Graph) -> StepRunner:
-        return StepRunner(
-            step, graph, self._rows_axis, self._factory, self._state.arrays, self._hypers
-        )
+    def _evaluated(self, step: StepProgram, models: dict[str, Fed]) -> EvaluationRunner:
+        """`models` are those that other steps use already."""
+        metrics = split(step.name, step.evaluation, self._rows_axis)
+        parts = staged(metrics.graph, step.calls, self._program.models)
+        stages: list[StageRunner] = []
+        for stage in parts.stages:
+            if stage.model not in models:
+                models[stage.model] = Fed(self._models(stage.model), None, self._hypers)
+            computed = None if stage.computed is None else self._fed(stage.computed)
+            stages.append(StageRunner(stage, computed, models[stage.model]))
+        return EvaluationRunner(step, metrics, stages, self._fed(parts.last))
+
+    def _fed(self, graph: Graph) -> Fed:
+        executable = bound(graph, self._factory, self._state.arrays)
+        mentioned = self._rows_axis in all_symbols(graph)
+        return Fed(executable, self._rows_axis if mentioned else None, self._hypers)
+
+    def _own_model(self, name: str) -> Executable:
+        return bound(self._program.models[name].graph, self._factory, self._state.arrays)

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from dlc.cli import main
-from dlc.runtime.compiled import NativeExecutable
+from dlc.train.programs import EvaluationRunner, StepRunner
 
 KILL_AT, EVENTS = int(sys.argv[1]), Path(sys.argv[2])
 events: list[str] = []
@@ -51,7 +51,7 @@ def before_flush(call: Callable[[int], None]) -> Callable[[int], None]:
 
 
 def before_step(call: Callable) -> Callable:
-    """A run of native code with an event before."""
+    """A run of a step with an event before."""
 
     def wrapped(*args, **kwargs):
         happens("step")
@@ -63,7 +63,8 @@ def before_step(call: Callable) -> Callable:
 os.fsync = before_flush(os.fsync)
 os.replace = before_change("move", os.replace)
 os.unlink = before_change("remove", os.unlink)
-NativeExecutable.run = before_step(NativeExecutable.run)
+StepRunner.run = before_step(StepRunner.run)
+EvaluationRunner.run = before_step(EvaluationRunner.run)
 code = main.run(sys.argv[3:])
 EVENTS.write_text("\n".join(events))
 sys.exit(code)
