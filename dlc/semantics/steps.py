@@ -145,7 +145,8 @@ class Step:
         if value is POISON:
             return
         if is_number(value) or isinstance(value, bool):
-            value = Tensor(to_node(self.frame, float(value), "f32", node.value.span))
+            number = float(value) if isinstance(value, bool) else value
+            value = Tensor(to_node(self.frame, number, "f32", node.value.span))
         node_ = scalar(value, "metric", node.value.span)
         if node_.type.dtype not in FLOATS:
             node_ = self.frame.node("cast", (node_,), node.value.span, dtype="f32")

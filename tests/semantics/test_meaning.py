@@ -502,3 +502,18 @@ def test_imports(tmp_path):
     assert len(program.sources) == 2
     assert program.warnings == ()
     assert program.recipes["fit"].steps[0].inputs[0].type.sizes[1].constant == 4
+
+
+def test_a_size_as_metric():
+    program = load("""
+axis N, F = 3
+model Line(x: f32[N, F]) -> f32[N]:
+    return x |> Linear(F -> ())
+train fit:
+    step(x: f32[N, F]):
+        minimize mean(Line(x) ** 2) wrt Line using sgd(0.1)
+        metric double = 2 * N
+""")
+    (step,) = program.recipes["fit"].steps
+    arrays = {**initial(program), "x": np.ones((5, 3), np.float32)}
+    assert execute(program, step.graph, arrays)["metric:double"] == 10
