@@ -13,6 +13,9 @@ SMALL = sorted((Path(__file__).parent / "programs").glob("*.dl"))
 EXAMPLES = sorted([*ROOT.glob("examples/*.dl"), *ROOT.glob("dlc/templates/*/*.dl")])
 EXAMPLES_SHARE = 0.03
 """Of the mutants; they take ten times as long to check as the small programs."""
+SHRUNK = {"400": "19", "256": "17", "128": "9", "64": "18", "32": "8", "28": "10", "20": "5",
+          "16": "6"}  # fmt: skip
+"""Sizes of the examples that are smaller here, so that a step of each mutant runs in no time."""
 
 TOKEN = re.compile(r'"[^"\n]*"|\d[\d_.]*(?:e-?\d+)?|\w+|\|>|->|<-|\.\.|[-+*/=<>!]+|\n *|[ ]+|\S')
 NAME = re.compile(r"[A-Za-z_]\w*$")
@@ -99,27 +102,34 @@ MUTATIONS = (
 )  # fmt: skip
 
 
-def mutant(seed: int) -> str:
-    """The program of a seed: one to three changes of one of the programs."""
+def mutant(seed: int, share: float = EXAMPLES_SHARE) -> str:
+    """The program of a seed: one to three changes of one of the programs.
+
+    `share` is that of the examples.
+    """
     rng = random.Random(seed)
-    tokens = TOKEN.findall(_original(rng))
+    tokens = TOKEN.findall(_original(rng, share))
     for _ in range(rng.choice((1, 1, 1, 2, 3))):
         if tokens:
             rng.choice(MUTATIONS)(rng, tokens)
     return "".join(tokens)
 
 
-def _original(rng: random.Random) -> str:
+def _original(rng: random.Random, share: float) -> str:
     """An example now and then, else a small program: the shorter, the more often."""
-    if rng.random() < EXAMPLES_SHARE:
-        return _text(rng.choice(EXAMPLES))
-    texts = [_text(path) for path in SMALL]
+    if rng.random() < share:
+        return original(rng.choice(EXAMPLES))
+    texts = [original(path) for path in SMALL]
     return rng.choices(texts, [1 / len(text) for text in texts])[0]
 
 
 @cache
-def _text(path: Path) -> str:
-    return path.read_text("utf-8")
+def original(path: Path) -> str:
+    """The text of a program, of an example with smaller sizes."""
+    text = path.read_text("utf-8")
+    if path in SMALL:
+        return text
+    return re.sub(r"\b\d+\b", lambda found: SHRUNK.get(found.group(), found.group()), text)
 
 
 def _places(tokens: Tokens, wanted: Callable[[str], bool]) -> list[int]:

@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 
 import numpy as np
 
-from dlc.diagnostics import DlcError
+from dlc.codegen.machine import host
+from dlc.codegen.program import generate
+from dlc.diagnostics import Diagnostic, DlcError
 from dlc.graph import Graph, RangeCheck
 from dlc.ops import NUMPY_DTYPES
-from dlc.reference.interpreter import interpret
+from dlc.reference.interpreter import all_symbols, interpret
 from dlc.reference.verify import verify
 from dlc.semantics import Program
 from dlc.transform.pipeline import lower
+from dlc.transform.precision import widen
+from tests.programs.native_runs import Arrays, assert_native_gives, run_generated
 
 SIZE = 3
 """Of every run-time axis."""
-MAX_NODES, MAX_ELEMENTS = 1500, 100_000
+MAX_NODES, MAX_ELEMENTS = 3000, 3_000_000
 """Larger graphs are checked but not run."""
 
 
@@ -37,10 +41,10 @@ def _lowered(graph: Graph) -> Graph:
     return lowered
 
 
-def small(graph: Graph) -> bool:
+def small(graph: Graph, max_nodes: int = MAX_NODES) -> bool:
     """Whether a graph can be run in no time."""
-    nodes, sizes = graph.nodes, dict.fromkeys(graph.symbols, SIZE)
-    if len(nodes) > MAX_NODES:
+    nodes, sizes = graph.nodes, sizes_of(graph)
+    if len(nodes) > max_nodes:
         return False
     return all(_elements(node.type.elements, sizes) <= MAX_ELEMENTS for node in nodes)
 
@@ -52,9 +56,14 @@ def _elements(size, sizes) -> float:
         return 0
 
 
+def sizes_of(graph: Graph) -> dict[str, int]:
+    """A number for each run-time size."""
+    return dict.fromkeys(all_symbols(graph), SIZE)
+
+
 def feeds(program: Program, graph: Graph) -> dict[str, np.ndarray]:
     """Arrays for all inputs of a graph: the same for the same names and types."""
-    sizes = dict.fromkeys(graph.symbols, SIZE)
+    sizes = sizes_of(graph)
     bounds = {c.input: c.size.value(sizes) for c in graph.checks if isinstance(c, RangeCheck)}
     hypers = {name: hyper.value for name, hyper in program.hypers.items()}
     found = {}
@@ -76,11 +85,27 @@ def feeds(program: Program, graph: Graph) -> dict[str, np.ndarray]:
     return found
 
 
-def interpreted(program: Program, graph: Graph) -> dict[str, np.ndarray] | None:
-    """The outputs of a small graph; None where a check at its entry refuses the sizes."""
-    sizes = dict.fromkeys(graph.symbols, SIZE)
+def compare(program: Program, graph: Graph) -> None:
+    """Runs a small graph interpreted and compiled: both give the same, or refuse it alike."""
+    given, sizes = feeds(program, graph), sizes_of(graph)
     with np.errstate(all="ignore"):
-        try:
-            return interpret(graph, feeds(program, graph), sizes)
-        except DlcError:
-            return None
+        want = outcome(lambda: interpret(graph, given, sizes))
+        if isinstance(want, tuple):
+            generated = generate(graph, host())
+            assert outcome(lambda: run_generated(generated, graph, given, 1, sizes)) == want
+        else:
+            assert_native_gives(graph, given, want, sizes, lambda: exact(graph, given, sizes))
+
+
+def outcome(run: Callable[[], Arrays]) -> Arrays | tuple[Diagnostic, ...]:
+    """The results of a run; what it is refused for, if a check at the entry does."""
+    try:
+        return run()
+    except DlcError as error:
+        return error.diagnostics
+
+
+def exact(graph: Graph, given: Arrays, sizes: Mapping[str, int]) -> Arrays:
+    """The outputs of a graph in float64."""
+    wide = {k: v.astype(np.float64) if v.dtype.kind == "f" else v for k, v in given.items()}
+    return interpret(widen(graph), wide, sizes)

@@ -5,13 +5,15 @@ from __future__ import annotations
 import pytest
 
 from dlc.diagnostics import DlcError, Source, render
+from dlc.reference.text import print_graph
 from dlc.semantics import check_file
-from tests.mutants.mutate import EXAMPLES, SMALL, mutant
-from tests.mutants.running import graphs, interpreted, small
+from tests.mutants.mutate import EXAMPLES, EXAMPLES_SHARE, SMALL, mutant, original
+from tests.mutants.running import MAX_NODES, compare, graphs, small
 
 COUNT, PARTS = 10_000, 20
-RUN_ONE_IN = 10
-"""Of the mutants that check, so many run a step in these tests; all of them in the slow one."""
+RUN_ONE_IN, RUN_NODES = 50, 120
+"""Of the mutants that check, so many run their small graphs in the short test; in the slow ones all
+run."""
 
 
 def survivor(text: str):
@@ -30,32 +32,57 @@ def survivor(text: str):
     return None
 
 
-def run(seeds: range, one_in: int) -> None:
-    for seed in seeds:
-        text = mutant(seed)
+def run(program, done: set[str], max_nodes: int) -> None:
+    """Runs each graph of a program that is not done yet, interpreted and compiled."""
+    for name, graph in graphs(program):
+        text = print_graph(graph)
+        if text in done or not small(graph, max_nodes):
+            continue
+        done.add(text)
+        try:
+            compare(program, graph)
+        except Exception as error:
+            raise AssertionError(f"{name}:\n{text}") from error
+
+
+def try_mutants(
+    part: int, done: set[str], share: float, one_in: int = 1, max_nodes: int = MAX_NODES
+) -> None:
+    each = COUNT // PARTS
+    for seed in range(part * each, (part + 1) * each):
+        text = mutant(seed, share)
         try:
             program = survivor(text)
-            if program is None or seed % one_in:
-                continue
-            for _, graph in graphs(program):
-                if small(graph):
-                    interpreted(program, graph)
+            if program is not None and seed % one_in == 0:
+                run(program, done, max_nodes)
         except Exception as error:
             raise AssertionError(f"mutant {seed}:\n{text}") from error
+
+
+@pytest.fixture(scope="module")
+def done() -> set[str]:
+    """The texts of the graphs that were run: many mutants mean the same."""
+    return set()
 
 
 @pytest.mark.parametrize("path", [*SMALL, *EXAMPLES], ids=lambda path: path.stem)
 def test_originals_are_right(path):
     assert not check_file(path).warnings
+    assert not check_file(Source(path.name, original(path))).warnings
 
 
 @pytest.mark.parametrize("part", range(PARTS))
-def test_mutants(part):
-    each = COUNT // PARTS
-    run(range(part * each, (part + 1) * each), RUN_ONE_IN)
+def test_mutants(part, done):
+    try_mutants(part, done, EXAMPLES_SHARE, RUN_ONE_IN, RUN_NODES)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("part", range(PARTS))
-def test_many_more_mutants(part):
-    run(range(100_000 + part * COUNT, 100_000 + (part + 1) * COUNT), 1)
+def test_all_mutants_run(part, done):
+    try_mutants(part, done, EXAMPLES_SHARE)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("part", range(PARTS))
+def test_all_mutants_of_examples_run(part, done):
+    try_mutants(part, done, 1)
