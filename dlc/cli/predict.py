@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from dlc.cli.console import Console
 from dlc.cli.options import common, interpreted, pairs, sizes, threads
+from dlc.graph import FLOATS
+
+if TYPE_CHECKING:
+    from dlc.runtime.executable import Port
 
 
 @click.command()
@@ -42,9 +46,11 @@ def command(
 
     INPUTS is a file of arrays (.npy, .npz), a table (.csv), or pictures of one size (.png, .jpg),
     which become one batch; a model that only draws takes none, but `--size N=16`. Without -o a line
-    of numbers is printed for each row; to .png go results that are pictures, as one sheet.
+    of numbers is printed for each row, after its class where the training had labels of classes; to
+    .png go results that are pictures, as one sheet.
     """
     import dlc
+    from dlc.cli.classes import classes_of
     from dlc.cli.files import feeds_of, rows_of, write_results
     from dlc.runtime.module import Outputs
 
@@ -68,9 +74,19 @@ def command(
         shapes = {name: array.shape for name, array in results.items()}
         console.result("written", output, path=output, shapes=shapes)
         return
-    for number, row in enumerate(rows_of(results)):
-        shown = " ".join(_shown(value) for value in row.values())
-        console.result("row", shown, row=number, results=row)
+    classes = {
+        port.name: classes_of(results[port.name], *labels)
+        for port in chosen.outputs
+        if (labels := _labels(net.contents.facts, port)) is not None
+    }
+    rows = rows_of(results)
+    for number, row in enumerate(rows):
+        told = {name: found[number] for name, found in classes.items() if len(found) == len(rows)}
+        parts = [str(one) for one in told.values()]
+        parts.append(" ".join(_shown(value) for value in row.values()))
+        plain = {name: one.plain() for name, one in told.items()}
+        more = {"classes": plain} if plain else {}
+        console.result("row", "  ".join(parts), row=number, results=row, **more)
 
 
 def _columns(texts: tuple[str, ...]) -> dict[str, tuple[str, ...]]:
@@ -80,6 +96,16 @@ def _columns(texts: tuple[str, ...]) -> dict[str, tuple[str, ...]]:
 def _trained(facts: Mapping[str, Any]) -> dict[str, tuple[str, ...]]:
     """What the data of the training called each input."""
     return {name: (c,) if isinstance(c, str) else tuple(c) for name, c in facts.items()}
+
+
+def _labels(facts: Mapping[str, Any], port: Port) -> tuple[Sequence[str], bool] | None:
+    """The names of a result's classes, and whether it is their logits; None for other results."""
+    label = (
+        facts.get("labels", {}).get(port.type.axes[-1].name) if len(port.type.dims) == 2 else None
+    )
+    if label is None or port.type.dtype not in FLOATS:
+        return None
+    return facts.get("classes", {}).get(label["column"], ()), label["softmax"]
 
 
 def _shown(value: Any) -> str:

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from dlc.graph import Node, RangeCheck, order
 from dlc.reference.interpreter import interpret
 from dlc.runtime.artifact import Contents
 from dlc.runtime.executable import Array
@@ -35,7 +36,7 @@ def contents_of(
         weights={path: weights[path] for path in program.params},
         sources=_relative(program),
         hypers={name: hyper.value for name, hyper in program.hypers.items()},
-        facts={"columns": _columns(program), **(facts or {})},
+        facts={"columns": _columns(program), "labels": _labels(program), **(facts or {})},
     )
 
 
@@ -51,3 +52,25 @@ def _columns(program: Program) -> dict[str, Any]:
     """How the recipes' data sources name each column, so that other files can be read alike."""
     specs = [recipe.data for recipe in program.recipes.values() if recipe.data is not None]
     return {name: source for spec in specs for name, source in spec.columns}
+
+
+def _labels(program: Program) -> dict[str, Any]:
+    """For each axis that a column of the data picks from, a class by its number: which column.
+
+    `softmax` tells whether a loss takes the exponentials of a model's results along the axis.
+    """
+    found: dict[str, Any] = {}
+    for step in (step for recipe in program.recipes.values() for step in recipe.steps):
+        made = set(order([node for call in step.calls for node in call.outputs]))
+        for check in step.evaluation.checks:
+            if isinstance(check, RangeCheck) and check.axis.name not in found:
+                picked = [n.args[0] for n in step.evaluation.nodes if _picks(n, check.input)]
+                softmax = any(n.op == "exp" for n in order(picked) if n not in made)
+                found[check.axis.name] = {"column": check.input, "softmax": softmax}
+    return found
+
+
+def _picks(node: Node, label: str) -> bool:
+    return node.op == "gather" and any(
+        i.op == "input" and i.attrs["name"] == label for i in node.args[1:]
+    )

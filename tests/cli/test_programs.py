@@ -174,10 +174,54 @@ def test_files_of_predict(capsys, home, tmp_path):
         np.testing.assert_array_equal(table, net(x))
     out = run(capsys, "predict", home / "tiny.dlm", tmp_path / "x.npy")[1]
     np.testing.assert_allclose(
-        [[float(w) for w in row.split()] for row in out.splitlines()], net(x), rtol=1e-5
+        [[float(w) for w in row.split()[3:]] for row in out.splitlines()], net(x), rtol=1e-5
     )
     rows = objects(run(capsys, "predict", home / "tiny.dlm", tmp_path / "x.npy", "--json")[1])
     assert [row["row"] for row in rows] == list(range(5))
+
+
+def test_classes(capsys, tmp_path):
+    """By name where the training data name them, else by number."""
+    text = TEXT.replace('npz("tiny.npz", x="x", label="y")', TABLE).replace(
+        "    test", "    # test"
+    )
+    program = tmp_path / "rows.dl"
+    program.write_text(text.replace("epochs = 2", "epochs = 30").replace("    val", "    # val"))
+    rows = "".join(f"{kind},{k},0,0,{k}\n" for k, kind in [(0, "ash"), (3, "elm"), (-3, "fir")] * 9)
+    (tmp_path / "rows.csv").write_text(f"kind,d,c,b,a\n{rows}")
+    folder = tmp_path / "run"
+    assert run(capsys, "train", program, "--interpret", "-o", folder)[0] == 0
+    compiled = tmp_path / "with_weights.dlm"
+    assert run(capsys, "compile", program, "--weights", folder, "-o", compiled)[0] == 0
+    logits = dlc.load(compiled)(np.float32([[0, 0, 0, 0], [3, 0, 0, 3]]))
+    share = np.exp(logits[1, 1]) / np.exp(logits[1]).sum()
+    for place in (folder, compiled):
+        code, out, _ = run(capsys, "predict", place, tmp_path / "rows.csv", "--interpret")
+        assert code == 0
+        assert [line.split()[0] for line in out.splitlines()] == ["ash", "elm", "fir"] * 9
+        assert f"elm {100 * share:.1f} %" in out
+        shown = run(capsys, "predict", place, tmp_path / "rows.csv", "--interpret", "--json")[1]
+        (found,) = objects(shown)[1]["classes"].values()
+        assert (found["index"], found["name"]) == (1, "elm")
+        assert found["probability"] == pytest.approx(share, rel=1e-4)
+    assert run(capsys, "compile", program, "-o", tmp_path / "fresh.dlm")[0] == 0
+    out = run(capsys, "predict", tmp_path / "fresh.dlm", tmp_path / "rows.csv", "--json")[1]
+    assert {*objects(out)[0]["classes"]["out"]} == {"index", "probability"}
+
+
+def test_numbers_that_are_no_classes(capsys, tmp_path):
+    """Numbers along the axis of the labels are logits only for a loss that takes them so."""
+    loss = "mean(cross_entropy(logits, label, over=K))"
+    text = TEXT.replace(loss, "mean((logits[K=label] - 1) ** 2)")
+    (tmp_path / "tiny.dl").write_text(text)
+    np.save(tmp_path / "x.npy", np.zeros((2, 4)))
+    arguments = [tmp_path / "tiny.dlm", tmp_path / "x.npy", "--json"]
+    assert run(capsys, "compile", tmp_path / "tiny.dl", "-o", arguments[0])[0] == 0
+    assert objects(run(capsys, "predict", *arguments)[1])[0]["classes"]["out"].keys() == {"index"}
+    text = TEXT.replace(loss, "mean((logits - label) ** 2)").replace("metric", "# metric")
+    (tmp_path / "tiny.dl").write_text(text)
+    assert run(capsys, "compile", tmp_path / "tiny.dl", "-o", arguments[0])[0] == 0
+    assert "classes" not in objects(run(capsys, "predict", *arguments)[1])[0]
 
 
 def test_a_table_is_read_as_in_training(capsys, tmp_path):
