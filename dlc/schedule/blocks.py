@@ -39,6 +39,10 @@ CROWDED = 1024
 PRODUCTS = 1 << 22
 """Multiply-adds that are worth a unit of their own."""
 FEWEST_UNITS, MOST_UNITS = 4, 8
+ALONE = 1 << 20
+"""Multiply-adds of a batch of one that are worth a unit of their own."""
+WIDEST = 4
+"""Vectors in the widest panel."""
 DEAR_EPILOGUE = 160
 """What follows the sums is unrolled over the tile up to so many vector operations."""
 _unique = itertools.count(1)
@@ -203,8 +207,12 @@ def _extents(product: _Product) -> dict[Iter, int]:
     total = volume([i.size for i in [*kernel.outer, *product.reduced]])
     wanted = min(max(total // PRODUCTS, FEWEST_UNITS), MOST_UNITS)
 
+    alone = min(_known([*kernel.outer, *product.reduced]) // ALONE, FEWEST_UNITS)
+
     def fits(trial: dict[Iter, int], iter: Iter) -> bool:
         units = prod(-(-estimate(i.size) // n) for i, n in trial.items())
+        if prod(-(-i.size.constant // n) for i, n in trial.items() if i.size.constant) < alone:
+            return False
         rows = prod(n for i, n in trial.items() if i != lane)
         fine = bool(kernel.parts) or (rows <= ROWS and trial[lane] <= COLUMNS)
         fine = fine and 4 * prod(trial.values()) <= SUMS
@@ -222,6 +230,10 @@ def _extents(product: _Product) -> dict[Iter, int]:
                 extent = trial
                 break
     return extent
+
+
+def _known(iters: list[Iter]) -> int:
+    return prod(i.size.constant or 1 for i in iters)
 
 
 def _chunks(product: _Product) -> dict[Iter, int]:
@@ -296,7 +308,7 @@ def _stage(product: _Product, blocks: Blocks) -> None:
         if not reduced or any(len(a.iters) != 1 for a in _terms(load.offset)):
             continue
         if outer == [lane]:
-            near = stride(load.offset, reduced[-1]) <= kernel.tile[lane]
+            near = stride(load.offset, reduced[-1]) <= WIDEST * lanes
             if not near and stride(load.offset, lane, lanes) == 1:
                 blocks.staged += (_panels(kernel, blocks, load, reduced),)
         elif blocks.chunks and lane not in outer:

@@ -15,7 +15,7 @@ from dlc.schedule.index import Iter, bounds
 from dlc.schedule.kernel import Buffer
 from dlc.schedule.reduction import fold_chain, is_view
 
-PANEL_REUSE = 256
+PANEL_REUSE = 2048
 """An operand that lies well is copied to panels when each element serves so many results."""
 PANEL_DEPTH = 32
 """Shorter sums read their operand from the first-level cache however it lies."""
@@ -27,6 +27,8 @@ class Copy:
 
     last: Axis | None = None
     panel: int = 0
+    order: tuple[Axis, ...] = ()
+    """Of panels: the order of all axes."""
 
 
 @dataclass(slots=True)
@@ -47,6 +49,9 @@ class Layout:
             return node.type.axes
         if node in self.follow and "last" not in node.attrs:
             return self.follow[node]
+        if "order" in node.attrs:
+            order: tuple[Axis, ...] = node.attrs["order"]
+            return order
         wide = [a for a, n in node.type.dims if n != Size.of(1) and a != PART]
         if "last" in node.attrs:
             last = node.attrs["last"]
@@ -159,7 +164,7 @@ def _insert_copies(facts: Facts, wanted: dict[tuple[Node, Node], Copy]) -> Graph
         if (source, copy) not in copies:
             attrs = {"dims": source.type.dims, "copy": True}
             attrs |= {"last": copy.last} if copy.last else {}
-            attrs |= {"panel": copy.panel} if copy.panel else {}
+            attrs |= {"panel": copy.panel, "order": copy.order} if copy.panel else {}
             base = new_of.get(source, source)
             copies[source, copy] = Node("broadcast", (base,), source.type, attrs, source.spans)
         return copies[source, copy]
@@ -284,9 +289,24 @@ def _copy(layout: Layout, node: Node, reading: Reading, lane: Iter | None) -> Co
     if place is None or (source.attrs.get("copy") and layout.order(source)[-1] == place):
         return halo
     panel = _panel(layout, node, reading, lane)
+    panels = Copy(place, panel, _order(layout, node, reading, place)) if panel else Copy(place)
     if layout.order(source)[-1] != place:
-        return Copy(place, panel)
-    return Copy(place, panel) if panel and _reuse(layout, node, reading) >= PANEL_REUSE else halo
+        return panels
+    whole = source.type.size(place).constant == panel and layout.order(source) == panels.order
+    gains = panel > 0 and not whole and _reuse(layout, node, reading) >= PANEL_REUSE
+    return panels if gains else halo
+
+
+def _order(layout: Layout, node: Node, reading: Reading, place: Axis) -> tuple[Axis, ...]:
+    """The axes of a panelled operand as the other operand's memory is walked."""
+    rank: dict[Iter, int] = {}
+    for other in layout.facts.readings[node]:
+        if other.source is not reading.source:
+            for number, axis in enumerate(layout.order(other.source)):
+                rank |= dict.fromkeys(other.env[axis].iters, number)
+    axes = [a for a in reading.source.type.axes if a != place]
+    axes.sort(key=lambda a: max([rank.get(i, -1) for i in reading.env[a].iters], default=-1))
+    return (*axes, place)
 
 
 def _panel(layout: Layout, node: Node, reading: Reading, lane: Iter) -> int:
@@ -297,7 +317,7 @@ def _panel(layout: Layout, node: Node, reading: Reading, lane: Iter) -> int:
         return 0
     count = -(-size // layout.lanes)
     width = layout.lanes * next(v for v in (4, 3, 2, 1) if count % v == 0)
-    return width if width < size else 0
+    return width if size % width == 0 or width < size else 0
 
 
 def _reuse(layout: Layout, node: Node, reading: Reading) -> int:
