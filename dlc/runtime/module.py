@@ -277,7 +277,7 @@ class Module:
 
     @property
     def params(self) -> Params:
-        """Parameters and states by path: read a copy, or write `net.params[path] = array`."""
+        """Parameters and states by path: arrays to read and to write; see `Params`."""
         return self._params
 
     @property
@@ -289,7 +289,7 @@ class Module:
     def contents(self) -> Contents:
         """What an artifact of the module holds, with its present parameters."""
         old = self._contents
-        weights = dict(self._params)
+        weights = {path: array.copy() for path, array in self._params.items()}
         return Contents(
             old.name, old.graphs, weights, old.sources, old.hypers, old.facts, old.native
         )

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 
 import numpy as np
 
-from dlc.diagnostics import fail
+from dlc.diagnostics import DlcError
 from dlc.diagnostics.embedding import ValueUnknown
 from dlc.graph import TensorType
 from dlc.ops import NUMPY_DTYPES
@@ -18,10 +18,18 @@ from dlc.runtime.executable import Array, Port, ports
 WEIGHT_ROLES = ("param", "state")
 
 
+class ParamUnknown(DlcError, KeyError):
+    """E0798 for a path that no parameter has; a KeyError too, as every mapping raises it."""
+
+    def __str__(self) -> str:
+        return str(self.args[0])  # a KeyError shows it quoted
+
+
 class Params(Mapping[str, Array]):
     """The parameters and states of a module by path, in logical order.
 
-    Reading gives a copy; `params[path] = array` writes, converting by NumPy's same-kind rule.
+    `params[path]` is the array that the models read: what is written into it counts from the next
+    call on. `params[path] = array` writes all of it, converting by NumPy's same-kind rule.
     """
 
     def __init__(self, types: Mapping[str, Port], arrays: Mapping[str, Array]) -> None:
@@ -35,16 +43,18 @@ class Params(Mapping[str, Array]):
         return {path: port.type for path, port in self._types.items()}
 
     def __getitem__(self, path: str) -> Array:
-        if path not in self._types:
-            raise KeyError(path)
-        return self.arrays[path].copy()
+        self._port(path)
+        return self.arrays[path].view()
 
     def __setitem__(self, path: str, value: object) -> None:
-        if path not in self._types:
-            raise fail(ValueUnknown("parameter", path, tuple(self._types)))
-        port = self._types[path]
+        port = self._port(path)
         bound = bind_feeds({path: port.type}, (), (), {path: read_array(port, value)}, {})
         self.arrays[path][...] = bound.arrays[path]
+
+    def _port(self, path: str) -> Port:
+        if path not in self._types:
+            raise ParamUnknown([ValueUnknown("parameter", path, tuple(self._types))])
+        return self._types[path]
 
     def update(self, values: Mapping[str, object]) -> None:
         """Writes several."""

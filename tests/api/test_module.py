@@ -118,9 +118,17 @@ def test_draws_need_a_size():
 
 def test_params_are_read_and_written():
     net = module()
+    contents = net.contents
     weight = net.params["M.fc.weight"]
     weight += 1
-    np.testing.assert_array_equal(net.params["M.fc.weight"], WEIGHTS["M.fc.weight"])
+    net.params["M.fc.weight"][0, 1] = 9
+    expected = WEIGHTS["M.fc.weight"] + 1
+    expected[0, 1] = 9
+    np.testing.assert_array_equal(net.params["M.fc.weight"], expected)
+    np.testing.assert_array_equal(
+        net(np.eye(3)[:1]), np.maximum(expected[:1] + np.float32([-1, 1]), 0)
+    )
+    np.testing.assert_array_equal(contents.weights["M.fc.weight"], WEIGHTS["M.fc.weight"])
     net.params["M.fc.offset"] *= 2
     np.testing.assert_array_equal(net.params["M.fc.offset"], [-2, 2])
     np.testing.assert_array_equal(net(np.zeros((1, 3))), [[0, 2]])
@@ -128,8 +136,14 @@ def test_params_are_read_and_written():
     found, text = codes(lambda: net.params.update({"M.fc.offset": np.zeros(3)}))
     assert found == ["E0713"], text
     assert codes(lambda: net.params.update({"M.gone": 0}))[0] == ["E0798"]
-    with pytest.raises(KeyError):
-        net.params["M.gone"]
+    for call in (lambda: net.params["M.fc.weigth"], lambda: net.params.update({"M.fc.weigth": 0})):
+        found, text = codes(call)
+        assert (found, "did you mean M.fc.weight?" in text) == (["E0798"], True)
+        with pytest.raises(KeyError):
+            call()
+        assert text.startswith("error[E0798]: there is no parameter M.fc.weigth")
+    assert "M.gone" not in net.params
+    assert net.params.get("M.gone") is None
 
 
 def test_values_by_name(net):
