@@ -35,6 +35,12 @@ def graphs(program: Program) -> Iterator[tuple[str, Graph]]:
             yield f"{name}.{step.name} evaluated", _lowered(step.evaluation)
 
 
+def initial_values(program: Program) -> Iterator[Graph]:
+    """The graphs of the initial values of all that a program trains, lowered and verified."""
+    for recipe in [*program.recipes] or [None]:
+        yield _lowered(program.init(recipe))
+
+
 def _lowered(graph: Graph) -> Graph:
     lowered = lower(graph)
     verify(lowered)
@@ -83,6 +89,12 @@ def feeds(program: Program, graph: Graph) -> dict[str, np.ndarray]:
             value = rng.uniform(0.1, 1.0, shape)
         found[name] = np.asarray(value).astype(NUMPY_DTYPES[dtype])
     return found
+
+
+def draw(program: Program, graph: Graph) -> None:
+    """Computes initial values."""
+    with np.errstate(all="ignore"):
+        interpret(graph, feeds(program, graph), sizes_of(graph))
 
 
 def compare(program: Program, graph: Graph) -> None:

@@ -8,7 +8,7 @@ from dlc.diagnostics import DlcError, Source, render
 from dlc.reference.text import print_graph
 from dlc.semantics import check_file
 from tests.mutants.mutate import EXAMPLES, EXAMPLES_SHARE, SMALL, mutant, original
-from tests.mutants.running import MAX_NODES, compare, graphs, small
+from tests.mutants.running import MAX_NODES, compare, draw, graphs, initial_values, small
 
 COUNT, PARTS = 10_000, 20
 RUN_ONE_IN, RUN_NODES = 50, 120
@@ -34,6 +34,9 @@ def survivor(text: str):
 
 def run(program, done: set[str], max_nodes: int) -> None:
     """Runs each graph of a program that is not done yet, interpreted and compiled."""
+    for graph in initial_values(program):
+        if small(graph, max_nodes):
+            draw(program, graph)
     for name, graph in graphs(program):
         text = print_graph(graph)
         if text in done or not small(graph, max_nodes):
