@@ -26,6 +26,8 @@ STENCIL = 3
 """The same for a value that a window reads, several times an element."""
 SCALAR = 3
 """A scalar that a tensor meets is computed once, not for every element."""
+SPREAD, MANY = 16, 1 << 15
+"""The same for a small tensor that meets one so many times larger, of so many elements."""
 DEPTH = 40
 """A chain of so many maps is cut by a stored value: expressions stay small."""
 TYPICAL = 64
@@ -163,6 +165,10 @@ def _find_real(facts: Facts) -> None:
             real |= price[node] > DEAR and len(readers) > 1
             real |= price[node] > STENCIL and _under_window(facts, node)
             real |= depth[node] > DEPTH
+            small = volume(node.type.sizes) * SPREAD
+            real |= price[node] > SCALAR and any(
+                volume(u.type.sizes) >= max(small, MANY) for u in readers
+            )
         elif record.kind == "map":
             real |= price[node] > SCALAR and any(u.type.dims for u in readers)
         if real:

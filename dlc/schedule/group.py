@@ -75,10 +75,15 @@ def _candidates(state: Grouping, node: Node) -> list[Kernel]:
     loops = set(state.facts.free(node).values())
     for kernel in state.kernels:
         first = kernel.members[0]
-        alike = set(state.facts.free(first).values()) == loops and not reduces(node)
+        alike = set(state.facts.free(first).values()) == loops
+        alike = alike and _summed(state, node) in (set(), _summed(state, first))
         if alike and any(reads & set(state.facts.producers(m)) for m in kernel.members):
             homes.setdefault(id(kernel), kernel)
     return [k for k in reversed(state.kernels) if id(k) in homes]
+
+
+def _summed(state: Grouping, node: Node) -> set[Iter]:
+    return set(state.facts.reduction(node).iters) if reduces(node) else set()
 
 
 def _new_kernel(state: Grouping, node: Node) -> Kernel:
