@@ -101,7 +101,9 @@ class Trainer(loop.Trainer):
         super().__init__(
             program,
             recipe,
-            compile_graph=partial(build_executable, interpret=interpret, threads=threads),
+            compile_graph=partial(
+                build_executable, interpret=interpret, threads=threads, compiling=self._compiling
+            ),
             data=data,
             validation=validation,
             test=test,

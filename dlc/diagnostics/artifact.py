@@ -146,13 +146,17 @@ class RunUnknown(Diagnostic):
 class PackageMissing(Diagnostic):
     """A task needs a package that is not installed.
 
-    Reading pictures needs Pillow; everything else that dlc uses comes with it.
+    Numba comes with dlc, and compiles. An artifact's models run without it; it is needed where
+    code must be made: for intermediate values and gradients of a loaded model, for a processor that
+    the artifact has no code for, and for training. The interpreter needs neither: `interpret=True`
+    in Python, `--interpret` in commands.
     """
 
     code = "E0907"
     exit_code = 5
     package: str
     purpose: str
+    instead: str = ""
 
     @property
     def message(self) -> str:
@@ -162,7 +166,7 @@ class PackageMissing(Diagnostic):
     @property
     def help(self) -> str:
         """How to install it."""
-        return f"pip install {self.package}"
+        return "; ".join(filter(None, (f"pip install {self.package}", self.instead)))
 
 
 @case

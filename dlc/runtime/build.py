@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
 
 from dlc import cache
 from dlc.codegen.machine import LEVELS, Machine, host
-from dlc.codegen.objects import cached_objects
+from dlc.codegen.objects import KIND, cached_objects
 from dlc.codegen.program import Generated, generate
+from dlc.diagnostics import fail
+from dlc.diagnostics.artifact import PackageMissing
 from dlc.graph import Graph
 from dlc.reference.text import print_graph
 from dlc.runtime.compiled import NativeExecutable
@@ -26,19 +29,39 @@ PLANS = "plans"
 
 
 def build_executable(
-    graph: Graph, *, interpret: bool = False, threads: int | None = None
+    graph: Graph,
+    *,
+    interpret: bool = False,
+    threads: int | None = None,
+    compiling: Callable[[int], None] | None = None,
 ) -> Executable:
     """The program of a graph. `interpret` runs it in NumPy; `threads` None is the default number.
 
-    The bits of its results depend on neither the number of threads nor the time of the build.
+    `compiling` is told of how many kernels native code is missing, before it is made. The bits of
+    the results depend on neither the number of threads nor the time of the build. Raises DlcError
+    (E0907) where Numba is needed and missing.
     """
     if interpret:
         return Interpreted(lower(graph))
-    plan, objects = _native(graph, host())
+    with _numba_needed():
+        plan, objects = _native(graph, host(), compiling)
     return NativeExecutable(plan, objects, threads)
 
 
-def _native(graph: Graph, machine: Machine) -> tuple[Plan, Mapping[str, bytes]]:
+@contextmanager
+def _numba_needed() -> Iterator[None]:
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] != "numba":
+            raise
+        instead = "or run without native code: interpret=True, --interpret"
+        raise fail(PackageMissing("numba", "compiling", instead)) from error
+
+
+def _native(
+    graph: Graph, machine: Machine, compiling: Callable[[int], None] | None
+) -> tuple[Plan, Mapping[str, bytes]]:
     """The plan of a graph and its objects: as they were made before, where both are cached."""
     key = _plan_key(graph, machine)
     data = cache.get(PLANS, key)
@@ -48,6 +71,9 @@ def _native(graph: Graph, machine: Machine) -> tuple[Plan, Mapping[str, bytes]]:
         if objects is not None:
             return plan, objects
     generated = generated_of(graph, machine)
+    missing = sum(cache.get(KIND, key) is None for key in generated.plan.kernels)
+    if missing and compiling is not None:
+        compiling(missing)
     objects = _objects(generated)
     cache.put(PLANS, key, generated.plan.to_json().encode())
     return generated.plan, objects
@@ -77,14 +103,18 @@ def generated_of(graph: Graph, machine: Machine) -> Generated:
 
 
 def native_files(graphs: Mapping[str, Graph]) -> dict[str, bytes]:
-    """Native programs of models for this machine's level, as files of an artifact."""
+    """Native programs of models for this machine's level, as files of an artifact.
+
+    Raises DlcError (E0907) where Numba is needed and missing.
+    """
     machine = LEVELS[host().name]
     files: dict[str, bytes] = {}
-    for name, graph in graphs.items():
-        generated = generated_of(graph, machine)
-        files[plan_file(machine.name, name)] = generated.plan.to_json().encode()
-        for key, code in _objects(generated).items():
-            files[object_file(machine.name, key)] = code
+    with _numba_needed():
+        for name, graph in graphs.items():
+            generated = generated_of(graph, machine)
+            files[plan_file(machine.name, name)] = generated.plan.to_json().encode()
+            for key, code in _objects(generated).items():
+                files[object_file(machine.name, key)] = code
     return files
 
 

@@ -385,6 +385,9 @@ class Trainer:
     def _tick(self, done: int, total: int) -> None:
         self._tell(lambda callback: callback.on_validation(self, done, total))
 
+    def _compiling(self, kernels: int) -> None:
+        self._tell(lambda callback: callback.on_compile(self, kernels))
+
     def _warn(self, warning: Diagnostic) -> None:
         self._tell(lambda callback: callback.on_warning(self, warning))
 

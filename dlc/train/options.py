@@ -25,6 +25,9 @@ class Callback:
     def on_start(self, trainer: Trainer) -> None:
         """Data are read and checked; nothing is compiled yet."""
 
+    def on_compile(self, trainer: Trainer, kernels: int) -> None:
+        """Native code of so many kernels is missing, and made now."""
+
     def on_ready(self, trainer: Trainer) -> None:
         """Everything that training needs is compiled."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 import time
 from collections.abc import Mapping
@@ -21,16 +22,16 @@ Mode = Literal["terminal", "notebook", "lines"]
 REDRAW_SECONDS = 0.2
 LINE_SECONDS = 30.0
 """Plain lines: at most one so often within an epoch."""
+SPAN_SECONDS = 10.0
 BAR_WIDTH = 24
 
 
 class Clock:
-    """How fast training goes since this process began with it."""
+    """How fast training goes now: its pace of `SPAN_SECONDS` ago counts a third of the present."""
 
     def __init__(self) -> None:
         self.began = self.shown = time.monotonic()
-        self._batches = self._rows = 0
-        self._seconds = 0.0
+        self._batches = self._rows = self._seconds = 0.0
         self._last: float | None = None
 
     def start(self) -> None:
@@ -40,9 +41,11 @@ class Clock:
     def batch(self, rows: int) -> None:
         """A batch is done."""
         now = time.monotonic()
-        self._seconds += now - (now if self._last is None else self._last)
+        passed = now - (now if self._last is None else self._last)
+        kept = math.exp(-passed / SPAN_SECONDS)
         self._last = now
-        self._batches, self._rows = self._batches + 1, self._rows + rows
+        self._seconds = self._seconds * kept + passed
+        self._batches, self._rows = self._batches * kept + 1, self._rows * kept + rows
 
     def due(self, seconds: float) -> bool:
         """Whether so much time passed since this last said yes."""
@@ -81,6 +84,11 @@ class Progress(Callback):
         """Shows the summary."""
         self._say(summary(trainer))
         self._draw("compiling")
+
+    def on_compile(self, trainer: Trainer, kernels: int) -> None:
+        """Says that it takes a while."""
+        line = f"compiling {kernels} kernel{'s' if kernels > 1 else ''} ..."
+        self._say(line) if self.mode == "lines" else self._draw(line)
 
     def on_ready(self, trainer: Trainer) -> None:
         """Begins to measure."""

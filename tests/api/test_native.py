@@ -43,6 +43,41 @@ def test_stored_programs_run_without_the_compiler(tmp_path, data):
     np.testing.assert_allclose(json.loads(done.stdout), expected(np.ones((2, 3))))
 
 
+WITHOUT_NUMBA = {
+    "not installed": "importlib.metadata.version = missing",
+    "broken": "sys.modules['numba'] = None",
+}
+
+
+@pytest.mark.parametrize("how", WITHOUT_NUMBA)
+def test_without_numba(tmp_path, data, how):
+    """What is stored runs; what must be compiled says what is missing."""
+    (tmp_path / "m.dlm").write_bytes(data)
+    code = f"""
+import importlib.metadata, sys
+def missing(name): raise importlib.metadata.PackageNotFoundError(name)
+{WITHOUT_NUMBA[how]}
+import dlc, numpy as np
+x = np.ones((2, 3), "f4")
+print(dlc.load("m.dlm").M(x).tolist())
+print(dlc.load("m.dlm", interpret=True).value("M.fc", x).shape)
+for call in dlc.load("m.dlm").value, dlc.load("m.dlm").gradient:
+    try:
+        call("M.fc", x)
+    except dlc.DlcError as error:
+        print(error)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=tmp_path,
+        env={**os.environ, "DLC_CACHE_DIR": str(tmp_path / "cache")},
+    )  # fmt: skip
+    stored, shape, *said = done.stdout.splitlines()
+    np.testing.assert_allclose(json.loads(stored), expected(np.ones((2, 3))))
+    assert shape == "(2, 2)"
+    assert len(said) == 2
+    assert all("E0907" in line and "pip install numba" in line for line in said)
+
+
 def test_stored_rebuilt_and_interpreted_agree(data):
     nets = [dlc.load(data), dlc.load(data, native=False), dlc.load(data, interpret=True)]
     kinds = [type(net.G.prepare()) for net in nets]

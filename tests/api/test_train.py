@@ -1,6 +1,7 @@
 """Training and compiling from Python."""
 
 import os
+import re
 import types
 
 import numpy as np
@@ -47,6 +48,19 @@ def test_train(path, data, capsys):
         net.params["Line.linear_0.weight"], run.params["Line.linear_0.weight"]
     )
     assert np.mean((net(data["x"]) - data["y"]) ** 2) < losses[0] / 5
+
+
+def test_says_that_it_compiles(path, data, capsys, monkeypatch, tmp_path):
+    """Once, and before it does."""
+    monkeypatch.setenv("DLC_CACHE_DIR", str(tmp_path / "cache"))
+    said = []
+    for _ in range(2):
+        dlc.train(path, data=data, epochs=1)
+        said.append(capsys.readouterr().err)
+    (kernels,) = re.findall(r"^compiling (\d+) kernels? \.\.\.$", said[0], re.MULTILINE)
+    assert int(kernels) == len([p for p in (tmp_path / "cache/kernels").rglob("*") if p.is_file()])
+    assert said[0].index("compiling") < said[0].index("epoch 1/1")
+    assert "compiling" not in said[1]
 
 
 def test_the_loop_in_the_users_hands(path, data, capsys):

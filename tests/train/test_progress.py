@@ -67,3 +67,22 @@ def test_words():
     assert shown({"loss": 0.12345, "big": 123456.0, "n": float("nan")}) == (
         "loss 0.1235  big 1.235e+05  n nan"
     )
+
+
+def test_pace_is_the_present_one(monkeypatch):
+    now = 100.0
+    monkeypatch.setattr(progress.time, "monotonic", lambda: now)
+    clock = progress.Clock()
+    assert (clock.rows_a_second, clock.left(5)) == (0, 0)
+    clock.start()
+    for seconds, rate in ((1.0, 8), (0.25, 32), (4.0, 2)):
+        for _ in range(round(80 / seconds)):
+            now += seconds
+            clock.batch(8)
+        assert clock.rows_a_second == pytest.approx(rate, rel=0.05)
+        assert clock.left(100) == pytest.approx(100 * seconds, rel=0.05)
+    now += 1000  # validation
+    clock.start()
+    now += 4
+    clock.batch(8)
+    assert clock.rows_a_second == pytest.approx(2, rel=0.05)
