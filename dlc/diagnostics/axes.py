@@ -121,6 +121,14 @@ class ParamSizeOpen(Placed):
             " the size of a parameter must be known while compiling"
         )
 
+    @property
+    def help(self) -> str | None:
+        """The fix that was found, or the usual one."""
+        return (
+            self.hint
+            or f"declare its size, `axis {self.axis} = 128`, or reduce {self.axis} away before"
+        )
+
 
 @case(kw_only=True)
 class InputLacksAxis(Placed):
@@ -160,27 +168,48 @@ class AxesTooMany(Placed):
         """The mistake in one line."""
         return f"{self.callee} takes no {self.axes} in {self.parameter}"
 
+    @property
+    def help(self) -> str | None:
+        """The fix that was found, or the usual one."""
+        return (
+            self.hint or f"reduce or index it before, or write `..` in the type of {self.parameter}"
+        )
+
 
 @case(kw_only=True)
 class HidesInRest(Placed):
-    """An axis given in the brackets of a call also arrives inside `..`.
+    """An axis that the brackets of a call name or make stands in an input that must not have it.
 
-    What the brackets name is the layer's own; an input that has the axis must name it in its
-    type. Rename the axis of that input, or leave it out.
+    `Linear(D -> T)` makes the axis T, so its input cannot have another T; in
+    `cross_entropy(logits, label, over=K)` the classes K are an axis of the logits alone. In the
+    type of such an input `..` stands for all axes but those in the brackets. Rename, reduce or
+    index the axis before the call. In a layer of your own, an input that has the axis names it in
+    its type: `y: float[.., D]`.
     """
 
     code = "E0209"
     callee: str
     parameter: str
     axis: str
+    made: bool
+    """Whether the call makes the axis: `-> AXIS`."""
 
     @property
     def message(self) -> str:
         """The mistake in one line."""
+        if self.made:
+            return f"{self.callee} makes an axis {self.axis}, but {self.parameter} has one already"
         return (
-            f"{self.callee} was given axis {self.axis} in its brackets,"
-            f" but {self.parameter} brings it in through `..`"
+            f"{self.parameter} of {self.callee} must not have axis {self.axis},"
+            " which the brackets name"
         )
+
+    @property
+    def help(self) -> str | None:
+        """What to do with the axis."""
+        if self.made:
+            return f"rename the old one, `rename(..., {self.axis} -> ...)`, or make another axis"
+        return f"reduce, index or rename it before: `rename(..., {self.axis} -> ...)`"
 
 
 @case(kw_only=True)
@@ -250,13 +279,13 @@ class GroupLength(Placed):
 
     code = "E0213"
     what: str
-    left: int
-    right: int
+    left: str
+    right: str
 
     @property
     def message(self) -> str:
         """The mistake in one line."""
-        return f"{self.what}: {self.left} cannot be paired with {self.right}"
+        return f"{self.what}: {self.left} for {self.right}"
 
 
 @case(kw_only=True)
@@ -295,6 +324,13 @@ class OutsideAxis(Placed):
         """The mistake in one line."""
         return f"{self.index} is outside axis {self.axis} of size {self.size}"
 
+    @property
+    def help(self) -> str | None:
+        """The fix that was found, or the usual one."""
+        return self.hint or (
+            f"its elements are 0 to {int(self.size) - 1}" if self.size.isdecimal() else None
+        )
+
 
 @case(kw_only=True)
 class WindowTooLarge(Placed):
@@ -315,6 +351,13 @@ class WindowTooLarge(Placed):
         """The mistake in one line."""
         return (
             f"a window over {self.reach} elements does not fit axis {self.axis} of size {self.size}"
+        )
+
+    @property
+    def help(self) -> str | None:
+        """The fix that was found, or the usual one."""
+        return (
+            self.hint or 'pad the axis (`pad="same"`), make the window smaller, or pool less before'
         )
 
 
@@ -355,6 +398,11 @@ class OneAxisNeeded(Placed):
         """The mistake in one line."""
         return f"{self.what} takes one axis, not {self.count}"
 
+    @property
+    def help(self) -> str | None:
+        """The fix that was found, or the usual one."""
+        return self.hint or "merge them into one first: `merge(x, (Y, X) -> P)`"
+
 
 @case(kw_only=True)
 class NoRest(Placed):
@@ -371,6 +419,11 @@ class NoRest(Placed):
     def message(self) -> str:
         """The mistake in one line."""
         return f"`..` has no meaning in {self.where}"
+
+    @property
+    def help(self) -> str | None:
+        """The fix that was found, or the usual one."""
+        return self.hint or "name the axes: `over=(Y, X)`"
 
 
 @case(kw_only=True)

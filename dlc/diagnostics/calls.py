@@ -5,6 +5,14 @@ from __future__ import annotations
 from dlc.diagnostics.diagnostic import case
 from dlc.diagnostics.placed import Placed
 
+PLACES = {
+    "`param`": "parameters belong to a layer or model, outside of `if training`",
+    "`state`": "states belong to a layer or model, outside of `if training`",
+    "`minimize`": "write it in a `step(...):` of a `train` block",
+    "`metric`": "write it in a `step(...):` of a `train` block",
+}
+"""Where a statement may stand."""
+
 
 @case(kw_only=True)
 class NotCallable(Placed):
@@ -149,6 +157,11 @@ class SharedSizes(Placed):
         """The mistake in one line."""
         return f"{self.param} is {self.first} since its first use, and would be {self.now} here"
 
+    @property
+    def help(self) -> str | None:
+        """The fix that was found, or the usual one."""
+        return self.hint or "make a second instance, or bring the inputs to one size"
+
 
 @case(kw_only=True)
 class NoReturn(Placed):
@@ -164,6 +177,11 @@ class NoReturn(Placed):
     def message(self) -> str:
         """The mistake in one line."""
         return f"{self.callee} ends without return"
+
+    @property
+    def help(self) -> str | None:
+        """The fix that was found, or the usual one."""
+        return self.hint or "end its body with `return ...`"
 
 
 @case(kw_only=True)
@@ -184,6 +202,11 @@ class ResultCount(Placed):
         many = "s" * (self.wanted != 1)
         return f"{self.callee} promises {self.wanted} result{many}, but returns {self.got}"
 
+    @property
+    def help(self) -> str | None:
+        """The fix that was found, or the usual one."""
+        return self.hint or "return as many as the type after `->` lists"
+
 
 @case(kw_only=True)
 class NotAllowedHere(Placed):
@@ -201,6 +224,11 @@ class NotAllowedHere(Placed):
     def message(self) -> str:
         """The mistake in one line."""
         return f"{self.what} cannot stand {self.where}"
+
+    @property
+    def help(self) -> str | None:
+        """The fix that was found, or the usual one."""
+        return self.hint or PLACES.get(self.what)
 
 
 @case(kw_only=True)
@@ -234,6 +262,11 @@ class InitialValue(Placed):
     def message(self) -> str:
         """The mistake in one line."""
         return f"the initial value of {self.name} depends on {self.what}"
+
+    @property
+    def help(self) -> str | None:
+        """The fix that was found, or the usual one."""
+        return self.hint or "compute it from numbers, sizes and draws: `normal[...]`"
 
 
 @case(kw_only=True)
@@ -287,6 +320,14 @@ class NeedsArrow(Placed):
     def message(self) -> str:
         """The mistake in one line."""
         return f"{self.callee} needs {self.source} -> {self.target} in its brackets"
+
+    @property
+    def help(self) -> str | None:
+        """The fix that was found, or the usual one."""
+        return (
+            self.hint
+            or f"name the axis that it takes and the one that it makes: `{self.callee}(D -> H=64)`"
+        )
 
 
 @case(kw_only=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import ClassVar
 
 from dlc.diagnostics.diagnostic import Diagnostic, Label, case
+from dlc.diagnostics.placed import similar
 from dlc.diagnostics.span import Span
 
 
@@ -142,6 +143,11 @@ class ColumnMissing(DataMistake):
         """Where the recipe asks for it."""
         return (Label(self.at, "asked for here"),) if self.at else ()
 
+    @property
+    def help(self) -> str | None:
+        """The nearest name."""
+        return f"did you mean {near}?" if (near := similar(self.name, self.available)) else None
+
 
 @case
 class ColumnUnbound(DataMistake):
@@ -170,6 +176,11 @@ class ColumnUnbound(DataMistake):
     def labels(self) -> tuple[Label, ...]:
         """The parameter."""
         return (Label(self.at, "bound to the column of this name"),) if self.at else ()
+
+    @property
+    def help(self) -> str | None:
+        """Both ways."""
+        return f"""name it in the source, `{self.parameter}="..."`, or rename the parameter"""
 
 
 @case
@@ -231,6 +242,11 @@ class DtypeMismatch(DataMistake):
         """The parameter."""
         return (Label(self.at, f"expects {self.expected}"),) if self.at else ()
 
+    @property
+    def help(self) -> str | None:
+        """Both ways."""
+        return "change the type of the parameter, or convert the data before saving it"
+
 
 @case
 class ValueChanges(DataMistake):
@@ -257,6 +273,11 @@ class ValueChanges(DataMistake):
     def labels(self) -> tuple[Label, ...]:
         """The parameter."""
         return (Label(self.at, f"every value must fit {self.expected}"),) if self.at else ()
+
+    @property
+    def help(self) -> str | None:
+        """Both ways."""
+        return "choose a wider type for the parameter, or round or clip the data before saving it"
 
 
 @case
@@ -313,6 +334,18 @@ class IndexOutOfRange(DataMistake):
         """Where it indexes."""
         return (Label(self.at, f"takes 0 to {self.size - 1}"),) if self.at else ()
 
+    @property
+    def help(self) -> str | None:
+        """A larger axis, or another count."""
+        return (
+            f"where classes are counted from 1, write `{self.parameter} - 1`; "
+            f"else declare `axis {self.axis} = {self.value + 1}`"
+            if self.value == self.size
+            else f"declare `axis {self.axis} = {self.value + 1}`, or correct the value"
+            if self.value > 0
+            else f"correct the value: {self.axis} is counted from 0"
+        )
+
 
 @case
 class RowsDiffer(DataMistake):
@@ -337,6 +370,11 @@ class RowsDiffer(DataMistake):
             f"{self.second} has {self.second_rows:,}"
         )
 
+    @property
+    def help(self) -> str | None:
+        """What is wanted."""
+        return "row i of every column belongs to one example: take files of one set"
+
 
 @case
 class NoRows(DataMistake):
@@ -354,6 +392,11 @@ class NoRows(DataMistake):
     def message(self) -> str:
         """Why nothing is left."""
         return f"{self.source}: {self.reason}"
+
+    @property
+    def help(self) -> str | None:
+        """What to do."""
+        return "give it rows; a source smaller than a batch is used with `drop_last = false`"
 
 
 @case
@@ -378,6 +421,13 @@ class CsvRow(DataMistake):
             f"but the header names {self.expected}"
         )
 
+    @property
+    def help(self) -> str | None:
+        """What it may be."""
+        return (
+            "put fields that hold a comma into quotes; a last line cut short means a damaged file"
+        )
+
 
 @case
 class CsvValue(DataMistake):
@@ -398,6 +448,11 @@ class CsvValue(DataMistake):
         """The field and its place."""
         what = f"{self.text!r} is no number" if self.text else "the field is empty"
         return f"{self.path}, line {self.line}, column {self.column!r}: {what}"
+
+    @property
+    def help(self) -> str | None:
+        """What to do with it."""
+        return "fill the field, or remove the row"
 
 
 @case
@@ -445,6 +500,11 @@ class LabelUnknown(DataMistake):
             f"{listed(self.classes)}"
         )
 
+    @property
+    def help(self) -> str | None:
+        """Both ways."""
+        return "correct the label, or train on rows that have it as well"
+
 
 @case
 class ImageMismatch(DataMistake):
@@ -463,6 +523,11 @@ class ImageMismatch(DataMistake):
     def message(self) -> str:
         """Both sizes."""
         return f"{self.path} is {self.found}, but the step expects {self.expected}"
+
+    @property
+    def help(self) -> str | None:
+        """Both ways."""
+        return "resize the image, or change the sizes of the axes"
 
 
 @case
@@ -530,6 +595,11 @@ class StreamTooShort(DataMistake):
             f"of {self.piece:,} ({self.parameter})"
         )
 
+    @property
+    def help(self) -> str | None:
+        """What fits."""
+        return f"set `batch {self.axis}` to {self.length:,} or less"
+
 
 @case
 class ValidationEmpty(DataMistake):
@@ -551,6 +621,11 @@ class ValidationEmpty(DataMistake):
             f"validation = {self.fraction:g} takes {taken:,} of {self.rows:,} rows, "
             f"which leaves {self.rows - taken:,} to train on"
         )
+
+    @property
+    def help(self) -> str | None:
+        """Both ways."""
+        return "take another part of the rows, or a source of its own: `validation = npz(...)`"
 
 
 @case

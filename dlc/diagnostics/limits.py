@@ -10,9 +10,8 @@ from dlc.diagnostics.placed import Placed
 class TooManyTurns(Placed):
     """A loop is too long to unroll.
 
-    `for` is decided while compiling and each turn is written out. A list holds at most 100,000
-    elements and a program runs at most 300,000 statements. Work on a tensor with an axis
-    instead of a loop.
+    `for` is decided while compiling and each turn is written out, so loops and lists are bounded;
+    the message has the limit. Work on a tensor with an axis instead of a loop.
     """
 
     code = "E0611"
@@ -23,6 +22,11 @@ class TooManyTurns(Placed):
     def message(self) -> str:
         """The mistake in one line."""
         return f"this makes {self.count}; the limit is {self.limit:,}"
+
+    @property
+    def help(self) -> str | None:
+        """The fix that was found, or the usual one."""
+        return self.hint or "give a tensor an axis, and work on it as a whole instead of in a loop"
 
 
 @case(kw_only=True)
@@ -57,6 +61,11 @@ class TooDeep(Placed):
         """The mistake in one line."""
         return "calls are nested too deeply here"
 
+    @property
+    def help(self) -> str | None:
+        """The fix that was found, or the usual one."""
+        return self.hint or "put the work of several functions into one"
+
 
 @case(kw_only=True)
 class Recursion(Placed):
@@ -89,13 +98,18 @@ class ImportCycle(Placed):
         """The mistake in one line."""
         return f"these files import each other: {' -> '.join(self.chain)}"
 
+    @property
+    def help(self) -> str | None:
+        """The fix that was found, or the usual one."""
+        return self.hint or "move what both files need into a third"
+
 
 @case(kw_only=True)
 class TooManyNodes(Placed):
     """The program unrolls into too many operations.
 
-    A model or step may have 200,000. Loops with fewer turns, or one tensor with an axis more
-    instead of many tensors, make it smaller.
+    Loops with fewer turns, or one tensor with an axis more instead of many tensors, make it
+    smaller.
     """
 
     code = "E0606"
@@ -105,6 +119,13 @@ class TooManyNodes(Placed):
     def message(self) -> str:
         """The mistake in one line."""
         return f"more than {self.limit:,} operations"
+
+    @property
+    def help(self) -> str | None:
+        """The fix that was found, or the usual one."""
+        return (
+            self.hint or "use fewer turns, or one tensor with an axis more instead of many tensors"
+        )
 
 
 @case(kw_only=True)
@@ -126,6 +147,11 @@ class OutOfMemory(Placed):
         """The mistake in one line."""
         need, have = _gib(self.bytes), _gib(self.available)
         return f"{self.what} needs {need}; this machine has {have} of memory"
+
+    @property
+    def help(self) -> str | None:
+        """The fix that was found, or the usual one."""
+        return self.hint or "make one of its axes smaller"
 
 
 @case(kw_only=True)

@@ -44,6 +44,11 @@ class DeclaredTwice(Placed):
         """The mistake in one line."""
         return f"{self.name} is declared twice"
 
+    @property
+    def help(self) -> str | None:
+        """The fix that was found, or the usual one."""
+        return self.hint or "rename one of the two, or remove it"
+
 
 @case(kw_only=True)
 class WrongKindOfName(Placed):
@@ -62,6 +67,11 @@ class WrongKindOfName(Placed):
     def message(self) -> str:
         """The mistake in one line."""
         return f"{self.name} is {self.is_a}; {self.wanted} is needed here"
+
+    @property
+    def help(self) -> str | None:
+        """The fix that was found, or the usual one."""
+        return self.hint or f"write the name of {self.wanted}"
 
 
 @case(kw_only=True)
@@ -151,6 +161,11 @@ class ReservedName(Placed):
         """The mistake in one line."""
         return f"{self.name} belongs to the language and cannot be declared"
 
+    @property
+    def help(self) -> str | None:
+        """The fix that was found, or the usual one."""
+        return self.hint or f"choose another name: `{self.name}_`"
+
 
 @case(kw_only=True)
 class DefinedByItself(Placed):
@@ -166,6 +181,11 @@ class DefinedByItself(Placed):
     def message(self) -> str:
         """The mistake in one line."""
         return f"the value of {self.name} depends on itself"
+
+    @property
+    def help(self) -> str | None:
+        """The fix that was found, or the usual one."""
+        return self.hint or "write one of the values in the circle as a number"
 
 
 @case(kw_only=True)

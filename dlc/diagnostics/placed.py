@@ -54,6 +54,11 @@ def similar(name: str, known: Iterable[str]) -> str | None:
     return found[0] if found else None
 
 
+def counted(number: int, one: str, several: str) -> str:
+    """A number of things: `1 axis`, `2 axes`."""
+    return f"{number:,} {one if number == 1 else several}"
+
+
 def listed(names: Iterable[object], empty: str = "none") -> str:
     """Names joined for a message: `A, B and C`."""
     words = [str(n) for n in names]

@@ -6,6 +6,7 @@ from typing import ClassVar
 
 from dlc.diagnostics.data import listed
 from dlc.diagnostics.diagnostic import Diagnostic, Label, Severity, case
+from dlc.diagnostics.placed import similar
 from dlc.diagnostics.span import Span
 
 
@@ -89,6 +90,11 @@ class FolderLocked(RunMistake):
         """The folder."""
         return f"another process is training in {self.path}"
 
+    @property
+    def help(self) -> str | None:
+        """What to do."""
+        return "wait until it ends, stop it, or train in another folder: `-o FOLDER`"
+
 
 @case
 class CannotWrite(RunMistake):
@@ -131,6 +137,11 @@ class NothingToResume(RunMistake):
     def message(self) -> str:
         """The folder and what it lacks."""
         return f"{self.path} cannot be resumed: {self.reason}"
+
+    @property
+    def help(self) -> str | None:
+        """What is wanted."""
+        return "give the folder that the interrupted training printed, such as `runs/lenet-3`"
 
 
 @case
@@ -246,6 +257,11 @@ class MonitorUnknown(RunMistake):
         """The recipe."""
         return (Label(self.at, "has no such metric"),) if self.at else ()
 
+    @property
+    def help(self) -> str | None:
+        """The nearest name."""
+        return f"did you mean {near}?" if (near := similar(self.name, self.available)) else None
+
 
 @case
 class NothingMatched(RunMistake):
@@ -291,6 +307,11 @@ class RecipeUnknown(RunMistake):
         if self.name is None:
             return f"{self.path} has several train blocks, name one: {found}"
         return f"{self.path} has no train block {self.name!r}; it has {found}"
+
+    @property
+    def help(self) -> str | None:
+        """The fix."""
+        return "name it: `dlc train FILE RECIPE`" if self.available else "write one: `train fit:`"
 
 
 @case

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import ClassVar
 
 from dlc.diagnostics.diagnostic import Diagnostic, Label, case
+from dlc.diagnostics.placed import similar
 from dlc.diagnostics.span import Span
 
 
@@ -32,6 +33,11 @@ class InputMissing(Diagnostic):
         """The mistake in one line."""
         return f"input {self.input}: {self.type} is missing; given: {_listed(self.given)}"
 
+    @property
+    def help(self) -> str | None:
+        """The fix."""
+        return f"give it by name: `{self.input}=...`"
+
 
 @case
 class InputUnknown(Diagnostic):
@@ -50,6 +56,11 @@ class InputUnknown(Diagnostic):
     def message(self) -> str:
         """The mistake in one line."""
         return f"there is no input {self.given}; the inputs are {_listed(self.inputs)}"
+
+    @property
+    def help(self) -> str | None:
+        """The nearest name."""
+        return f"did you mean {near}?" if (near := similar(self.given, self.inputs)) else None
 
 
 @case
@@ -70,6 +81,11 @@ class InputRank(Diagnostic):
     def message(self) -> str:
         """The mistake in one line."""
         return f"input {self.input} is {self.type}, but an array of shape {self.shape} was given"
+
+    @property
+    def help(self) -> str | None:
+        """What is wanted."""
+        return "one dimension for each axis, in this order; one example alone is `x[None]`"
 
 
 @case
@@ -115,6 +131,11 @@ class InputDType(Diagnostic):
         """The mistake in one line."""
         why = f": {self.reason}" if self.reason else ""
         return f"input {self.input} is {self.expected}, but {self.given} was given{why}"
+
+    @property
+    def help(self) -> str | None:
+        """The fix."""
+        return "convert the array before: `x.astype(...)`"
 
 
 @case
@@ -231,6 +252,11 @@ class SizeWrong(Diagnostic):
                 f"the size of axis {self.symbol} is a whole number of 0 or more, not {self.given}"
             )
         return f"there is no run-time size {self.symbol}; there is {_listed(self.symbols)}"
+
+    @property
+    def help(self) -> str | None:
+        """The nearest name."""
+        return f"did you mean {near}?" if (near := similar(self.symbol, self.symbols)) else None
 
 
 @case

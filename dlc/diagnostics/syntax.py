@@ -110,6 +110,11 @@ class MissingColon(SyntaxMistake):
         """The place."""
         return "expected `:`"
 
+    @property
+    def help(self) -> str | None:
+        """The fix."""
+        return "end the line with `:`"
+
 
 @case
 class BlockOnLine(SyntaxMistake):
@@ -130,6 +135,11 @@ class BlockOnLine(SyntaxMistake):
     def remark(self) -> str:
         """The place."""
         return "move this to the next line, indented"
+
+    @property
+    def help(self) -> str | None:
+        """The fix."""
+        return "move it to the next line, indented by four spaces"
 
 
 @case

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dlc.diagnostics.diagnostic import case
+from dlc.diagnostics.diagnostic import Label, case
 from dlc.diagnostics.placed import Placed
 
 
@@ -88,6 +88,11 @@ class TrainedTwice(Placed):
         """The mistake in one line."""
         return f"{self.param} is in two minimize statements"
 
+    @property
+    def help(self) -> str | None:
+        """The fix that was found, or the usual one."""
+        return self.hint or "add the losses and minimize the sum, or use two steps"
+
 
 @case(kw_only=True)
 class LossIndependent(Placed):
@@ -104,6 +109,14 @@ class LossIndependent(Placed):
     def message(self) -> str:
         """The mistake in one line."""
         return f"the loss does not depend on any parameter of {self.name}"
+
+    @property
+    def help(self) -> str | None:
+        """The fix that was found, or the usual one."""
+        return (
+            self.hint
+            or f"compute the loss from {self.name}, without `stop_gradient`, or name another"
+        )
 
 
 @case(kw_only=True)
@@ -155,6 +168,11 @@ class MetricTwice(Placed):
         """The mistake in one line."""
         return f"metric {self.name} is there twice"
 
+    @property
+    def help(self) -> str | None:
+        """The fix that was found, or the usual one."""
+        return self.hint or "give one of them another name; `loss` is the sum of what is minimized"
+
 
 @case(kw_only=True)
 class BadHyper(Placed):
@@ -184,11 +202,18 @@ class HyperSetting(Placed):
     code = "E0511"
     name: str
     why: str
+    declared: bool = True
+    """Whether the file has the hyper; else its mistake has no place."""
 
     @property
     def message(self) -> str:
         """The mistake in one line."""
         return f"hyper {self.name}: {self.why}"
+
+    @property
+    def labels(self) -> tuple[Label, ...]:
+        """The declaration."""
+        return (Label(self.place, self.remark),) if self.declared else ()
 
 
 @case(kw_only=True)
@@ -240,6 +265,13 @@ class NoSuchColumn(Placed):
         """The mistake in one line."""
         return f"the data has no column {self.name}; it has {self.columns}"
 
+    @property
+    def help(self) -> str | None:
+        """The fix that was found, or the usual one."""
+        return (
+            self.hint or f"""name it in the source, `{self.name}="..."`, or rename the parameter"""
+        )
+
 
 @case(kw_only=True)
 class StepParameter(Placed):
@@ -274,6 +306,11 @@ class NothingTrained(Placed):
         """The mistake in one line."""
         return f"{self.recipe} minimizes nothing"
 
+    @property
+    def help(self) -> str | None:
+        """The fix that was found, or the usual one."""
+        return self.hint or "write `minimize LOSS wrt MODEL using adam(1e-3)` in a step"
+
 
 @case(kw_only=True)
 class OptimizerResult(Placed):
@@ -292,6 +329,11 @@ class OptimizerResult(Placed):
         """The mistake in one line."""
         return f"{self.optimizer} must return {self.wanted}, not {self.got}"
 
+    @property
+    def help(self) -> str | None:
+        """The fix that was found, or the usual one."""
+        return self.hint or "return the next value of the parameter, such as `p - lr * g`"
+
 
 @case(kw_only=True)
 class TwoSteps(Placed):
@@ -307,3 +349,8 @@ class TwoSteps(Placed):
     def message(self) -> str:
         """The mistake in one line."""
         return f"two steps are called {self.name}"
+
+    @property
+    def help(self) -> str | None:
+        """The fix that was found, or the usual one."""
+        return self.hint or "name each: `step first(...):`"

@@ -195,6 +195,11 @@ class ListIndex(Placed):
         """The mistake in one line."""
         return f"index {self.index} is outside a list of {self.length}"
 
+    @property
+    def help(self) -> str | None:
+        """The fix that was found, or the usual one."""
+        return self.hint or (f"its elements are 0 to {self.length - 1}" if self.length else None)
+
 
 @case(kw_only=True)
 class NoSuchOperation(Placed):

@@ -24,6 +24,14 @@ class UntrainedParameter(Placed):
         """The mistake in one line."""
         return f"no loss of {self.recipe} reaches {self.param}"
 
+    @property
+    def help(self) -> str | None:
+        """The fix that was found, or the usual one."""
+        return (
+            self.hint
+            or "use what it computes in a loss, or remove it; `state` is for what is not trained"
+        )
+
 
 @case(kw_only=True)
 class SoftmaxTwice(Placed):
@@ -59,6 +67,11 @@ class UnusedName(Placed):
     def message(self) -> str:
         """The mistake in one line."""
         return f"{self.name} is never used"
+
+    @property
+    def help(self) -> str | None:
+        """The fix that was found, or the usual one."""
+        return self.hint or f"remove it, or call it _{self.name}"
 
 
 @case(kw_only=True)

@@ -8,6 +8,7 @@ from dlc.diagnostics import Label, Span
 from dlc.diagnostics.axes import AxisTwice, GroupLength, NoRest, OneAxisNeeded
 from dlc.diagnostics.limits import NotSupportedYet
 from dlc.diagnostics.names import DeclaredTwice, ReservedName
+from dlc.diagnostics.placed import counted
 from dlc.diagnostics.record import record
 from dlc.diagnostics.types import UnknownDtype, WrongKind
 from dlc.graph import DTYPES, Axis, DType, Size
@@ -139,15 +140,16 @@ def each(value: Value, count: int, span: Span, what: str) -> list[Value]:
     if not isinstance(value, (tuple, list)):
         return [value] * count
     if len(value) != count:
-        raise Mistake(GroupLength(place=span, what=what, left=len(value), right=count))
+        left, right = counted(len(value), "value", "values"), counted(count, "axis", "axes")
+        raise Mistake(GroupLength(place=span, what=what, left=left, right=right))
     return list(value)
 
 
-def axes_of(machine: Machine, frame: Frame, expr: tree.Expr) -> Axes:
+def axes_of(machine: Machine, frame: Frame, expr: tree.Expr, what: str = "this") -> Axes:
     """The axes that an expression names. Raises Silent after a mistake in it."""
     if isinstance(expr, tree.Name):
         return lookup_axes(machine, frame, expr.text, expr.span)
-    return need_axes(machine.evaluate(expr, frame), expr.span)
+    return need_axes(machine.evaluate(expr, frame), expr.span, what)
 
 
 def need_axes(value: Value, span: Span, what: str = "this") -> Axes:
@@ -177,7 +179,7 @@ def rest_of(machine: Machine, node: tree.Rest, frame: Frame) -> Axes:
 
 def arrow(machine: Machine, node: tree.Arrow, frame: Frame) -> Value:
     """`A -> B`: the axes on both sides, and the sizes that the right side gives."""
-    source = need_axes(machine.evaluate(node.source, frame), node.source.span, "the left of `->`")
+    source = axes_of(machine, frame, node.source, "the left of `->`")
     axes, sizes, written = target(machine, frame, node.target, source)
     repeated = [a for a in axes if axes.count(a) > 1]
     if repeated:

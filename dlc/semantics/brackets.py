@@ -11,7 +11,7 @@ from dlc.diagnostics.axes import (
     OneAxisNeeded,
 )
 from dlc.diagnostics.calls import WrongArgument
-from dlc.graph import Axis, Node, Size
+from dlc.graph import Axis, Node
 from dlc.semantics.axes import AXIS_TYPES, Declared
 from dlc.semantics.conversions import config_value
 from dlc.semantics.machine import Machine
@@ -42,7 +42,8 @@ class Entry:
     """For each axis from the brackets, the caller's."""
     groups: dict[str, Axes] = field(default_factory=dict)
     """For each parameter that takes axes, the caller's."""
-    target_sizes: dict[Axis, Size] = field(default_factory=dict)
+    made: set[Axis] = field(default_factory=set)
+    """The caller's axes on the right of arrows."""
     types: dict[str, Declared] = field(default_factory=dict)
     first: Tensor | None = None
     """The first input that is a tensor: where default axes are looked up."""
@@ -87,6 +88,7 @@ def bracket_axes(entry: Entry, params: Sequence[tree.Param], config: Config) -> 
             arrow = next(arrows)
             _introduce(entry, param.source.text, arrow.source)
             _introduce(entry, param.target.text, arrow.target, arrow)
+            entry.made |= {*arrow.target.items} - {*arrow.source.items}
         elif _is_axis(param, config):
             taken.add(param.name.text)
             _axis_param(entry, param, config)

@@ -111,7 +111,8 @@ def bind(
         got[name] = value
     for param in params:
         if param.name.text not in got and param.default is None:
-            raise Mistake(MissingArgument(place=span, callee=callee, name=param.name.text))
+            name, hint = param.name.text, f"it takes {listed(names)}"
+            raise Mistake(MissingArgument(place=span, callee=callee, name=name, hint=hint))
     return got
 
 

@@ -121,9 +121,20 @@ def _compare(machine: Machine, node: tree.Compare, frame: Frame) -> Value:
 
 
 def _call(machine: Machine, node: tree.Call, frame: Frame) -> Value:
-    function = machine.evaluate(node.function, frame)
+    function = _callee(machine, node.function, frame)
     args = arguments(machine, node, frame)
     return call(machine, function, args, frame, node.span, node.function.span)
+
+
+def _callee(machine: Machine, node: tree.Expr, frame: Frame) -> Value:
+    """What is called; POISON after a mistake, which is reported."""
+    if not isinstance(node, tree.Name):
+        return machine.evaluate(node, frame)
+    try:
+        return lookup(machine, frame, node.text, node.span, "function")
+    except Mistake as mistake:
+        machine.report(mistake.case, frame)
+        return POISON
 
 
 def _pipe(machine: Machine, node: tree.Pipe, frame: Frame) -> Value:
@@ -148,10 +159,10 @@ def _pipe(machine: Machine, node: tree.Pipe, frame: Frame) -> Value:
 def _stage(machine: Machine, node: tree.Pipe, piped: tuple[Value, Span], frame: Frame) -> Value:
     right = node.function
     if not isinstance(right, tree.Call):
-        function = machine.evaluate(right, frame)
+        function = _callee(machine, right, frame)
         args = Arguments(()).piped(piped)
         return call(machine, function, args, frame, right.span, right.span)
-    function = machine.evaluate(right.function, frame)
+    function = _callee(machine, right.function, frame)
     args = arguments(machine, right, frame)
     if isinstance(function, Kind) and isinstance(function.decl, tree.Layer):
         instance = make_instance(machine, function, args, frame, right.span)

@@ -38,11 +38,11 @@ def declare_hypers(machine: Machine, file: FileScope, sets: Mapping[str, object]
     for name in sets:
         if name not in machine.hypers and not machine.found:
             near = similar(name, machine.hypers)
-            known = listed(machine.hypers, "no hypers")
-            hint = f"did you mean {near}?" if near else f"the file has {known}"
-            place = file.root.span
-            why = "the file has no hyper of this name"
-            raise fail(HyperSetting(place=place, name=name, why=why, hint=hint))
+            hint = f"did you mean {near}?" if near else f"its hypers: {listed(machine.hypers)}"
+            why = f"{file.source.path} has no hyper of this name"
+            raise fail(
+                HyperSetting(place=file.root.span, name=name, why=why, hint=hint, declared=False)
+            )
 
 
 def _declare(

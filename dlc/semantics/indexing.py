@@ -40,7 +40,7 @@ def element(
     if isinstance(at, tree.Slice):
         parts = [_bound(machine, p, frame) for p in (at.start, at.stop, at.step)]
         if parts[2] == 0:
-            raise Mistake(OutsideAxis(place=at.span, index="step 0", axis="of a list", size="0"))
+            raise Mistake(_no_step(at.span))
         return value[slice(*parts)]
     index = machine.evaluate(at, frame)
     if index is POISON:
@@ -208,7 +208,7 @@ def _slice(
     if expr.step is not None:
         step = as_int(frame, machine.evaluate(expr.step, frame), expr.step.span, "the step")
     if step == 0:
-        raise Mistake(OutsideAxis(place=expr.span, index="step 0", axis=axis.name, size=str(size)))
+        raise Mistake(_no_step(expr.span))
     if step > 0:
         start = _edge(machine, expr.start, Size(), size, axis, frame)
         stop = _edge(machine, expr.stop, size, size, axis, frame)
@@ -221,8 +221,10 @@ def _slice(
         ordered = (start + 1, stop + 1)
     message = f"the slice of axis {axis.name} runs forwards"
     if not at_least(frame, *ordered, expr.span, message):
-        text = expr.span.text
-        raise Mistake(OutsideAxis(place=expr.span, index=text, axis=axis.name, size=str(size)))
+        text, hint = expr.span.text, "the start of a slice comes before its end"
+        raise Mistake(
+            OutsideAxis(place=expr.span, index=text, axis=axis.name, size=str(size), hint=hint)
+        )
     if step == 1 and start == Size() and stop == size:
         return value
     attrs = {"axis": axis, "start": start, "step": step, "size": count}
@@ -250,10 +252,16 @@ def _edge(
     message = f"the slice stays inside axis {axis.name}"
     fits = at_least(frame, edge, Size(), expr.span, message)
     if not fits or not at_least(frame, size, edge, expr.span, message):
+        whole, hint = str(size), f"a slice stays between 0 and {size}"
         raise Mistake(
-            OutsideAxis(place=expr.span, index=str(value), axis=axis.name, size=str(size))
+            OutsideAxis(place=expr.span, index=str(value), axis=axis.name, size=whole, hint=hint)
         )
     return edge
+
+
+def _no_step(span: Span) -> WrongKind:
+    what, wanted = "the step of a slice", "a number other than 0"
+    return WrongKind(place=span, what=what, wanted=wanted, got="0")
 
 
 def _index_node(frame: Frame, value: Tensor, axis: Axis, at: Tensor, span: Span) -> Node:

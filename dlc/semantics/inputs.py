@@ -94,7 +94,13 @@ def _tensor_input(
     hidden = [a for a in extra if a in entry.pair.values()]
     if hidden and declared.rest:
         raise Mistake(
-            HidesInRest(place=span, callee=entry.name, parameter=shown, axis=hidden[0].name)
+            HidesInRest(
+                place=span,
+                callee=entry.name,
+                parameter=shown,
+                axis=hidden[0].name,
+                made=hidden[0] in entry.made,
+            )
         )
     if extra and not declared.rest:
         axes = f"axis {extra[0].name}" if len(extra) == 1 else f"axes {show_axes(tuple(extra))}"

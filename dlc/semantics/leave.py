@@ -160,12 +160,16 @@ def _check_own(frame: Frame, leaving: Leaving, axis: Axis, span: Span) -> None:
         raise Mistake(OwnAxisLeaves(place=span, axis=axis.name, callee=frame.name, hint=hint))
 
 
-def _check_made(frame: Frame, want: tuple[Axis, ...], span: Span) -> None:
+def _check_made(frame: Frame, value: Tensor, span: Span) -> None:
     """A model's result has axes of the file, none that its body made."""
-    for axis in want:
+    for axis, size in value.type.dims:
         if frame.kind == "model" and axis.name not in frame.file.items:
-            hint = f"declare it at the top of the file: `axis {axis.name}`"
+            hint = f"declare it at the top of the file: `axis {axis.name}{_with_size(size)}`"
             raise Mistake(OwnAxisLeaves(place=span, axis=axis.name, callee=frame.name, hint=hint))
+
+
+def _with_size(size: Size) -> str:
+    return "" if size.constant is None else f" = {size}"
 
 
 def _check_axes(
@@ -180,7 +184,7 @@ def _check_axes(
     for axis in have:
         _check_own(frame, leaving, axis, span)
     if set(have) == set(want):
-        _check_made(frame, want, span)
+        _check_made(frame, value, span)
         return
     extra, missing = [a for a in have if a not in want], [a for a in want if a not in have]
     hint = None

@@ -4,21 +4,27 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
+from typing import Literal
 
 from dlc.diagnostics import Label, Span
 from dlc.diagnostics.names import NotSetHere, UnknownName, WrongKindOfName
-from dlc.diagnostics.placed import similar
+from dlc.diagnostics.placed import listed, similar
 from dlc.graph import DTYPES
 from dlc.semantics.machine import Machine
-from dlc.semantics.scope import Frame, Mistake, Silent
+from dlc.semantics.scope import FileScope, Frame, Mistake, Silent
 from dlc.semantics.values import POISON, Axes, DTypeName, Tensor, Unset, Value, describe
+from dlc.syntax import tree
 
+Use = Literal["value", "axis", "function", "model"]
+"""What a name is looked up for."""
+MOST = 12
+"""How many axes a message lists."""
 CLOCKS = ("step", "epoch")
 WORDS = frozenset(("inf", "pi", "training", *CLOCKS, *DTYPES))
 """Names that mean one thing everywhere."""
 
 
-def lookup(machine: Machine, frame: Frame, name: str, span: Span) -> Value:
+def lookup(machine: Machine, frame: Frame, name: str, span: Span, use: Use = "value") -> Value:
     """The value of a name in a body. Raises Mistake if nothing declares it."""
     found = frame.names.get(name, machine)
     if isinstance(found, Unset):
@@ -29,10 +35,10 @@ def lookup(machine: Machine, frame: Frame, name: str, span: Span) -> Value:
         return found
     if name in WORDS:
         return _word(frame, name)
-    return outer(machine, frame, name, span)
+    return outer(machine, frame, name, span, use)
 
 
-def outer(machine: Machine, frame: Frame, name: str, span: Span) -> Value:
+def outer(machine: Machine, frame: Frame, name: str, span: Span, use: Use = "value") -> Value:
     """The value of a name outside the body."""
     if name in frame.file.items:
         frame.file.used.add(name)
@@ -44,20 +50,40 @@ def outer(machine: Machine, frame: Frame, name: str, span: Span) -> Value:
     standard = machine.find_standard(name)
     if standard is not None and standard is not frame.file:
         return machine.file_value(machine, standard, name)
-    raise Mistake(unknown(machine, frame, name, span))
+    names = [n for n, v in frame.names.items() if " " not in n and v is not POISON]
+    axes = [n for n in names if isinstance(frame.names[n], Axes)]
+    known = [*axes, *axes_in(frame.file)]
+    if use != "axis":
+        known = [*names, *frame.file.items, *machine.builtins, *machine.standard_names, *WORDS]
+    raise Mistake(unknown(name, known, span, use))
 
 
-def unknown(machine: Machine, frame: Frame, name: str, span: Span) -> UnknownName:
-    """The case of a name that nothing declares, with the nearest known one."""
-    near = similar(name, known_names(machine, frame))
-    hint = f"did you mean {near}?" if near else None
+def unknown(name: str, known: Iterable[str], span: Span, use: Use) -> UnknownName:
+    """The case of a name that nothing declares, with the nearest known one or what declares it."""
+    known = tuple(known)
+    near = similar(name, known)
+    how = _DECLARED_BY["axis or value" if use == "value" and name[0].isupper() else use]
+    hint = how.format(name=name)
+    if use == "axis" and known and not near:
+        hint = f"known are {listed(known[:MOST])}. Or {hint}"
+    if near:
+        hint = f"did you mean {near}?" + (f" Or {hint}" if use == "axis" else "")
     return UnknownName(place=span, name=name, hint=hint)
 
 
-def known_names(machine: Machine, frame: Frame) -> Iterable[str]:
-    """All names that may stand in a body."""
-    names = [n for n, v in frame.names.items() if " " not in n and v is not POISON]
-    return [*names, *frame.file.items, *machine.builtins, *machine.standard_names, *WORDS]
+_DECLARED_BY = {
+    "value": "give it a value before: `{name} = ...`",
+    "axis": "declare the axis: `axis {name} = 16`, or `axis {name}` for a run-time size",
+    "axis or value": "declare it: `axis {name} = 16` for an axis, `{name} = 16` for a number",
+    "function": "write it as a `def`, `layer` or `optimizer`, or import it",
+    "model": "`wrt` names a model or a part of one: `wrt NET`, `wrt NET.head`",
+}
+
+
+def axes_in(file: FileScope) -> list[str]:
+    """The names that a file declares or imports and that may be axes."""
+    kinds = (tree.AxisEntry, tree.Import)
+    return [name for name, item in file.items.items() if isinstance(item, kinds)]
 
 
 def _word(frame: Frame, name: str) -> Value:
@@ -78,15 +104,7 @@ def _word(frame: Frame, name: str) -> Value:
 
 def lookup_axes(machine: Machine, frame: Frame, name: str, span: Span) -> Axes:
     """The axis or group of a name. Raises Mistake if it is something else."""
-    try:
-        value = lookup(machine, frame, name, span)
-    except Mistake as mistake:
-        case = mistake.case
-        if isinstance(case, UnknownName):
-            more = f"declare the axis: `axis {name}`"
-            near = f"{case.hint} Or " if case.hint else ""
-            raise Mistake(UnknownName(place=span, name=name, hint=near + more)) from None
-        raise
+    value = lookup(machine, frame, name, span, "axis")
     if value is POISON:
         raise Silent
     if not isinstance(value, Axes):

@@ -5,14 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from dlc.diagnostics import Span
-from dlc.diagnostics.names import UnknownName
-from dlc.diagnostics.placed import similar
 from dlc.diagnostics.types import UnknownDtype
 from dlc.diagnostics.warnings import AfterReturn, UnusedDeclaration, UnusedImport, UnusedName
 from dlc.graph import DTYPES
 from dlc.semantics.axes import AXIS_TYPES, CLASSES
 from dlc.semantics.files import file_frame
-from dlc.semantics.lookup import WORDS
+from dlc.semantics.lookup import WORDS, Use, axes_in, unknown
 from dlc.semantics.machine import Machine
 from dlc.semantics.scope import FileScope
 from dlc.semantics.statements import assigned
@@ -63,15 +61,10 @@ def _check_owner(machine: Machine, file: FileScope, owner: Owner) -> None:
     if isinstance(owner, tree.Optimizer):
         known.add("grad_norm")
     nodes = [n for part in _checked(owner) for n in tree.walk(part)]
-    for name, span, axis in _uses(nodes):
-        if name in known:
-            continue
-        near = similar(name, known)
-        hint = f"did you mean {near}?" if near else None
-        if axis:
-            hint = f"{hint} Or " if hint else ""
-            hint += f"declare the axis: `axis {name}`"
-        machine.report(UnknownName(place=span, name=name, hint=hint), frame)
+    for name, span, use in _uses(nodes):
+        if name not in known:
+            may_be = [*_local_axes(owner), *axes_in(file)] if use == "axis" else known
+            machine.report(unknown(name, may_be, span, use), frame)
     for node in nodes:
         if isinstance(node, tree.TypeExpr) and node.name.text not in TYPE_NAMES:
             hint = "dtypes are f32 f64 f16 bf16 i32 i64 u8 bool, and float, int for any of them"
@@ -84,22 +77,26 @@ def _check_owner(machine: Machine, file: FileScope, owner: Owner) -> None:
 
 def _locals(owner: Owner) -> set[str]:
     """The names that a body and its signature declare."""
-    names = {n.text for n in assigned(owner.body)}
-    for param in _params(owner):
-        if isinstance(param, tree.AxisMap):
-            names |= {param.source.text, param.target.text}
-        else:
-            names.add(param.name.text)
+    names = {*_local_axes(owner), *(n.text for n in assigned(owner.body))}
+    names |= {p.name.text for p in _params(owner) if isinstance(p, tree.Parameter)}
     for node in tree.walk(owner):
         match node:
-            case tree.AxisEntry(name=name) | tree.Sized(name=name):
-                names.add(name.text)
             case tree.Scan(variable=name):
                 names.add(name.text)
             case tree.Index(subscripts=subscripts):
                 names |= {s.name.text for s in subscripts if s.name is not None and _draws(node)}
             case _:
                 pass
+    return names
+
+
+def _local_axes(owner: Owner) -> list[str]:
+    """The axes that a body and its signature declare."""
+    maps = [p for p in _params(owner) if isinstance(p, tree.AxisMap)]
+    names = [name.text for p in maps for name in (p.source, p.target)]
+    for node in tree.walk(owner):
+        if isinstance(node, (tree.AxisEntry, tree.Sized)):
+            names.append(node.name.text)
     return names
 
 
@@ -125,20 +122,24 @@ def _checked(owner: Owner) -> Iterable[tree.Node]:
     yield owner.body
 
 
-def _uses(nodes: Iterable[tree.Node]) -> Iterator[tuple[str, Span, bool]]:
-    """Names that are looked up, with their places, and whether they must be axes."""
+def _uses(nodes: Iterable[tree.Node]) -> Iterator[tuple[str, Span, Use]]:
+    """Names that are looked up, with their places, and as what."""
     for node in nodes:
         match node:
             case tree.Name(text=text):
-                yield text, node.span, False
+                yield text, node.span, "value"
             case tree.TypeAxis(name=name) | tree.BatchEntry(axis=name):
-                yield name.text, name.span, True
+                yield name.text, name.span, "axis"
             case tree.Subscript(name=tree.Identifier() as name):
-                yield name.text, name.span, True
-            case tree.Call():
-                yield from ((a.text, span, True) for a, span in _axis_arguments(node))
+                yield name.text, name.span, "axis"
+            case tree.Arrow(source=source, target=target):
+                names = [side for side in (source, target) if isinstance(side, tree.Name)]
+                yield from ((name.text, name.span, "axis") for name in names)
+            case tree.Call(function=tree.Name() as name):
+                yield name.text, name.span, "function"
+                yield from ((a.text, span, "axis") for a, span in _axis_arguments(node))
             case tree.Minimize(wrt=paths):
-                yield from ((p.names[0].text, p.names[0].span, False) for p in paths)
+                yield from ((p.names[0].text, p.names[0].span, "model") for p in paths)
             case _:
                 pass
 

@@ -103,7 +103,7 @@ class Reading:
             return
         size = as_int(self.frame, value, entry.size.span, "batch")
         if size < 1 or size >= 2**31:
-            wanted, got = "a whole number of at least 1", str(size)
+            wanted, got = f"a whole number from 1 to {2**31 - 1:,}", f"{size:,}"
             raise Mistake(
                 BadSetting(place=entry.size.span, name=f"batch {name}", wanted=wanted, got=got)
             )

@@ -119,7 +119,7 @@ class Step:
     def _network(self, path: tree.Path) -> str | None:
         """The instance path that `wrt` names."""
         machine, first = self.machine, path.names[0]
-        value = lookup(machine, self.frame, first.text, first.span)
+        value = lookup(machine, self.frame, first.text, first.span, "model")
         if value is POISON:
             return None
         if not isinstance(value, Instance):

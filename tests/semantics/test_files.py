@@ -97,6 +97,16 @@ def test_hypers_that_do_not_fit(tmp_path, sets):
     assert codes(write(tmp_path, a=HYPERS), **sets) == ["E0511"]
 
 
+def test_an_unknown_hyper_has_no_place(tmp_path):
+    path = write(tmp_path, a=HYPERS)
+    with pytest.raises(DlcError) as caught:
+        check_file(path, sets={"e": 1})
+    (case,) = caught.value.diagnostics
+    assert case.span is None
+    assert case.message == f"hyper e: {path} has no hyper of this name"
+    assert case.help == "its hypers: a, b, c and d"
+
+
 def test_hypers_that_fit(tmp_path):
     path = write(tmp_path, a=HYPERS)
     program = check_file(path, sets={"a": "0.5", "b": "4", "c": "true", "d": "x"})

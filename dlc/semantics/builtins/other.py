@@ -10,6 +10,7 @@ from dlc.diagnostics.axes import GroupLength
 from dlc.diagnostics.calls import TableShape
 from dlc.diagnostics.limits import NotSupportedYet, TooManyTurns
 from dlc.diagnostics.names import WrongKindOfName
+from dlc.diagnostics.placed import counted
 from dlc.diagnostics.types import IndexDtype, NoGradient, ScalarNeeded, WrongKind
 from dlc.graph import DTYPES, FLOATS, INTEGERS, Node, Size, order, product
 from dlc.ops.late import Late
@@ -153,10 +154,9 @@ def constant(machine: Machine, frame: Frame, args: Arguments, span: Span) -> Val
     axes = given.axes("axes").items
     array = _array(machine, given.get("table"), place)
     if array.ndim != len(axes):
-        left, right = array.ndim, len(axes)
-        raise Mistake(
-            GroupLength(place=place, what="levels of the table and axes", left=left, right=right)
-        )
+        left = counted(array.ndim, "level", "levels") + " of brackets"
+        right = counted(len(axes), "axis", "axes")
+        raise Mistake(GroupLength(place=place, what="constant", left=left, right=right))
     for axis, n in zip(axes, array.shape, strict=True):
         known = frame.given_sizes.get(axis) or machine.declared_size(frame.file, axis)
         if known is not None and known.compare(n) == "different":

@@ -113,5 +113,6 @@ def read(
         values[name] = value
     for name in required:
         if name not in values:
-            raise Mistake(MissingArgument(place=span, callee=callee, name=name))
+            hint = f"it takes {listed(names)}"
+            raise Mistake(MissingArgument(place=span, callee=callee, name=name, hint=hint))
     return Read(frame, callee, span, values, args.arrows)

@@ -3,8 +3,16 @@
 from __future__ import annotations
 
 from dlc.diagnostics import Label, Span
-from dlc.diagnostics.axes import AxisTwice, GroupLength, SizeUnknown, SplitMismatch, TwoSizes
+from dlc.diagnostics.axes import (
+    AxisTwice,
+    GroupLength,
+    OneAxisNeeded,
+    SizeUnknown,
+    SplitMismatch,
+    TwoSizes,
+)
 from dlc.diagnostics.calls import NotAWindow
+from dlc.diagnostics.placed import counted
 from dlc.diagnostics.types import WrongKind
 from dlc.graph import Axis, Node, Size, SizeCheck, TensorType, product
 from dlc.semantics.builtins.reading import Read, read
@@ -26,15 +34,16 @@ def rename(machine: Machine, frame: Frame, args: Arguments, span: Span) -> Value
         raise Mistake(NotAWindow(place=span, what="rename", form="`rename(x, T -> S)`"))
     mapping: dict[Axis, Axis] = {}
     for arrow in args.arrows:
-        many = (len(arrow.source.items), len(arrow.target.items))
-        if many[0] != many[1]:
+        old, new = len(arrow.source.items), len(arrow.target.items)
+        if old != new:
+            left, right = counted(new, "new axis", "new axes"), counted(old, "axis", "axes")
             raise Mistake(
-                GroupLength(place=arrow.target_span, what="rename", left=many[0], right=many[1])
+                GroupLength(place=arrow.target_span, what="rename", left=left, right=right)
             )
-        for k, (old, new) in enumerate(zip(arrow.source.items, arrow.target.items, strict=True)):
-            require_axis(x, old, arrow.source_span, "the tensor in rename")
-            mapping[old] = new
-            _check_written(frame, arrow, k, x.node, old, arrow.target_span)
+        for k, axis in enumerate(arrow.source.items):
+            require_axis(x, axis, arrow.source_span, "the tensor in rename")
+            mapping[axis] = arrow.target.items[k]
+            _check_written(frame, arrow, k, x.node, axis, arrow.target_span)
     distinct([mapping.get(a, a) for a in x.type.axes], "the result of rename", span)
     changed = tuple((a, b) for a, b in mapping.items() if a != b)
     return frame.tensor("rename", (x.node,), span, mapping=changed) if changed else x
@@ -72,8 +81,9 @@ def split(machine: Machine, frame: Frame, args: Arguments, span: Span) -> Value:
 
 def _single(arrow: Arrow, what: str) -> Axis:
     if len(arrow.source.items) != 1:
-        left = len(arrow.source.items)
-        raise Mistake(GroupLength(place=arrow.source_span, what=what, left=left, right=1))
+        left = f"the left of `->` in {what}"
+        count = len(arrow.source.items)
+        raise Mistake(OneAxisNeeded(place=arrow.source_span, what=left, count=count))
     return arrow.source.items[0]
 
 
@@ -90,6 +100,7 @@ def _solve(
         raise Mistake(SizeUnknown(place=arrow.target_span, axis=name, hint=hint))
     wrong = SplitMismatch(
         place=arrow.target_span, axis=axis.name, size=str(whole),
+        hint="the product of the parts must be the size of the axis",
         parts=f"{shown} of sizes {' x '.join('?' if n is None else str(n) for n in sizes)}",
     )  # fmt: skip
     if not open_:
@@ -117,12 +128,16 @@ def _solve(
 def merge(machine: Machine, frame: Frame, args: Arguments, span: Span) -> Value:
     """`merge(x, (Y, X) -> P)`: the first named is outermost."""
     given = read(frame, "merge", args, span, ["x"], arrows=1)
-    x, arrow = given.tensor("x"), given.arrow("`merge(x, (Y, X) -> P)`")
+    x, arrow = given.tensor("x"), given.arrow(form := "`merge(x, (Y, X) -> P)`")
     for axis in arrow.source.items:
         require_axis(x, axis, arrow.source_span, "the tensor in merge")
-    if len(arrow.target.items) != 1 or not arrow.source.items:
-        left = len(arrow.target.items)
-        raise Mistake(GroupLength(place=arrow.target_span, what="merge", left=left, right=1))
+    if len(arrow.target.items) != 1:
+        what, count = "the right of `->` in merge", len(arrow.target.items)
+        raise Mistake(
+            OneAxisNeeded(place=arrow.target_span, what=what, count=count, hint=f"write {form}")
+        )
+    if not arrow.source.items:
+        raise Mistake(NotAWindow(place=arrow.source_span, what="merge", form=form))
     into = arrow.target.items[0]
     rest = [a for a in x.type.axes if a not in arrow.source.items]
     distinct([*rest, into], "the result of merge", span)
@@ -177,7 +192,9 @@ def pair(frame: Frame, amount: Value, span: Span) -> tuple[Size, Size]:
     """A pad as (before, after): a number is both."""
     parts = amount if isinstance(amount, (tuple, list)) else (amount, amount)
     if len(parts) != 2:
-        raise Mistake(GroupLength(place=span, what="a pad", left=len(parts), right=2))
+        left = counted(len(parts), "value", "values")
+        hint = "write one number for both sides, or (before, after)"
+        raise Mistake(GroupLength(place=span, what="a pad", left=left, right="2 sides", hint=hint))
     before, after = (as_size(frame, p, span, least=0) for p in parts)
     return before, after
 

@@ -73,6 +73,8 @@ def unwindow(machine: Machine, frame: Frame, args: Arguments, span: Span) -> Val
     extras = steps(frame, given, "extra", n, least=0, default=0)
     pads = _pads(given, n)
     for k, (axis, tap) in enumerate(zip(axes, taps, strict=True)):
+        if isinstance(pads[k], str):
+            raise Mistake(_no_same(given, x.type.size(tap), dilations[k], strides[k]))
         before, after = pair(frame, pads[k], given.place("pad"))
         if extras[k] >= strides[k]:
             wanted = f"less than its stride {strides[k]}"
@@ -127,6 +129,19 @@ def _pad(frame: Frame, value: Value, around: Size, span: Span) -> tuple[Size, Si
         before = around // 2
         return before, around - before
     return pair(frame, value, span)
+
+
+def _no_same(given: Read, taps: Size, dilation: int, stride: int) -> WrongKind:
+    """The case of `pad="same"` where windows are summed: with a stride, several sizes are."""
+    surplus = ((taps - 1) * dilation + 1 - stride).constant
+    extra = surplus % 2 if surplus and stride > 1 else 0
+    hint = None
+    if surplus is not None and surplus >= 0 and (surplus + extra) % 2 == 0:
+        goal = f"for {stride} times the size" if stride > 1 else "to keep the size"
+        hint = f"{goal}, write `pad={(surplus + extra) // 2}{f', extra={extra}' if extra else ''}`"
+    place, got = given.place("pad"), f'"{given.get("pad")}"'
+    wanted = "a number or (before, after)"
+    return WrongKind(place=place, what="pad", wanted=wanted, got=got, hint=hint)
 
 
 def _tap_size(frame: Frame, arrow: Arrow, k: int) -> Size:
