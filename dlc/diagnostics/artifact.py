@@ -94,11 +94,17 @@ class FileUnreadable(Diagnostic):
     exit_code = 5
     path: str
     reason: str
+    advice: str | None = None
 
     @property
     def message(self) -> str:
         """Which file, and why."""
         return f"cannot read {self.path}: {self.reason}"
+
+    @property
+    def help(self) -> str | None:
+        """What would be readable, where that is known."""
+        return self.advice
 
 
 @case
@@ -130,6 +136,8 @@ class RunUnknown(Diagnostic):
     code = "E0906"
     exit_code = 5
     path: str
+    near: tuple[str, ...] = ()
+    """Folders of runs that lie near."""
 
     @property
     def message(self) -> str:
@@ -138,7 +146,9 @@ class RunUnknown(Diagnostic):
 
     @property
     def help(self) -> str:
-        """What makes one."""
+        """Which there are, or what makes one."""
+        if self.near:
+            return f"name a run, as {', '.join(self.near)}, or an artifact (.dlm)"
         return "name a folder that `dlc train` made, or an artifact (.dlm)"
 
 

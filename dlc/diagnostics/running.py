@@ -132,6 +132,8 @@ class NothingToResume(RunMistake):
     exit_code = 2
     path: str
     reason: str
+    near: tuple[str, ...] = ()
+    """Folders of runs that lie near."""
 
     @property
     def message(self) -> str:
@@ -139,8 +141,10 @@ class NothingToResume(RunMistake):
         return f"{self.path} cannot be resumed: {self.reason}"
 
     @property
-    def help(self) -> str | None:
-        """What is wanted."""
+    def help(self) -> str:
+        """Which there are, or how one begins."""
+        if self.near:
+            return f"name the folder of a run, as {', '.join(self.near)}"
         return "give the folder that the interrupted training printed, such as `runs/lenet-3`"
 
 
@@ -282,6 +286,14 @@ class NothingMatched(RunMistake):
         return (
             f"nothing in {self.path} fits this program: it has {listed(self.examples, 4)}; "
             f"the program has {listed(self.expected, 4)}"
+        )
+
+    @property
+    def help(self) -> str:
+        """How to make them fit."""
+        return (
+            "give the weights of this program, call model and layers as the weights do, or save "
+            "the arrays under the program's paths: numpy.savez"
         )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import os
 from collections.abc import Mapping
@@ -20,6 +21,10 @@ from dlc.runtime.executable import Array
 
 TRAINED = "model.dlm"
 """The artifact in a run's folder."""
+ARRAYS = (".npz", ".safetensors")
+WEIGHTS_ARE = "weights are a run's folder, an artifact (.dlm), .safetensors or .npz"
+MOST_RUNS = 4
+"""So many runs are named to whom names none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,8 +63,18 @@ def artifact_path(path: str | os.PathLike[str]) -> Path:
     if not place.is_dir():
         return place
     if not (place / TRAINED).is_file():
-        raise fail(RunUnknown(os.fspath(path)))
+        raise fail(RunUnknown(os.fspath(path), runs_near(place, TRAINED)))
     return place / TRAINED
+
+
+def runs_near(path: Path, file: str) -> tuple[str, ...]:
+    """Some folders in or beside `path`, or in `runs`, that hold such a file, newest first."""
+    found: dict[Path, float] = {}
+    for parent in (path, path.parent, Path("runs")):
+        with contextlib.suppress(OSError):
+            held = [folder / file for folder in parent.iterdir() if (folder / file).is_file()]
+            found |= {place.parent: place.stat().st_mtime for place in held}
+    return tuple(str(folder) for folder in sorted(found, key=lambda f: -found[f])[:MOST_RUNS])
 
 
 def read_weights(path: str | os.PathLike[str]) -> dict[str, Array]:
@@ -68,9 +83,15 @@ def read_weights(path: str | os.PathLike[str]) -> dict[str, Array]:
     Raises DlcError (E0901 to E0906).
     """
     place = artifact_path(path)
-    if place.suffix not in (".npz", ".safetensors"):
-        return dict(artifact.load(place).weights)
+    if not place.exists():
+        near = runs_near(place, TRAINED)
+        advice = f"{WEIGHTS_ARE}{'; there is ' if near else ''}{', '.join(near)}"
+        raise fail(FileUnreadable(os.fspath(path), "there is no such file or folder", advice))
     data = read_bytes(place)
+    if place.suffix not in ARRAYS:
+        if not data.startswith(b"PK"):
+            raise fail(FileUnreadable(os.fspath(path), "it holds no weights", WEIGHTS_ARE))
+        return dict(artifact.decode(data, os.fspath(place)).weights)
     try:
         if place.suffix == ".safetensors":
             return dict(safetensors.numpy.load(data))

@@ -16,6 +16,7 @@ import numpy as np
 
 from dlc.diagnostics import DlcError, fail
 from dlc.diagnostics.running import FolderExists, FolderLocked, NothingToResume
+from dlc.runtime.weights import runs_near
 from dlc.train.files import TEMPORARY, append_at, cannot_write, drop_temporaries, write_atomic
 
 try:
@@ -129,12 +130,17 @@ def read_manifest(path: Path) -> dict[str, Any]:
     try:
         manifest = json.loads((path / MANIFEST).read_bytes())
     except OSError as error:
-        raise fail(NothingToResume(str(path), f"it has no readable {MANIFEST}")) from error
+        missing = f"it has no readable {MANIFEST}" if path.exists() else "there is no such folder"
+        raise _not_a_run(path, missing) from error
     except ValueError as error:
-        raise fail(NothingToResume(str(path), f"its {MANIFEST} is damaged")) from error
+        raise _not_a_run(path, f"its {MANIFEST} is damaged") from error
     if not isinstance(manifest, dict) or manifest.get("form") != FORM:
-        raise fail(NothingToResume(str(path), f"its {MANIFEST} is of another version"))
+        raise _not_a_run(path, f"its {MANIFEST} is of another version")
     return manifest
+
+
+def _not_a_run(path: Path, reason: str) -> DlcError:
+    return fail(NothingToResume(str(path), reason, runs_near(path, MANIFEST)))
 
 
 def _numbered(parent: Path, name: str) -> Path:

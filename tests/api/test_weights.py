@@ -54,6 +54,21 @@ def test_what_matched():
     )
 
 
-def test_folders_without_an_artifact(tmp_path):
-    with pytest.raises(dlc.DlcError):
-        artifact_path(tmp_path)
+def told(call):
+    with pytest.raises(dlc.DlcError) as caught:
+        call()
+    return str(caught.value)
+
+
+def test_where_there_are_no_weights(files, tmp_path):
+    """The message names what there is."""
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "net.dl").write_text("axis N")
+    assert str(files / "run") in told(lambda: artifact_path(tmp_path / "empty"))
+    assert str(files / "run") in told(lambda: artifact_path(tmp_path))
+    text = told(lambda: read_weights(tmp_path / "gone"))
+    assert "E0904" in text
+    assert "no such file" in text
+    assert "a run's folder, an artifact (.dlm), .safetensors or .npz; there is " in text
+    assert str(files / "run") in text
+    assert "E0904" in told(lambda: read_weights(tmp_path / "net.dl"))
