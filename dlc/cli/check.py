@@ -7,6 +7,7 @@ import click
 from dlc.cli.console import Console
 from dlc.cli.options import common, sets
 from dlc.diagnostics import Diagnostic, DlcError
+from dlc.diagnostics.placed import counted
 
 
 @click.command()
@@ -25,10 +26,10 @@ def command(console: Console, files: tuple[str, ...], sets: dict[str, object]) -
         code = max(code, status)
     errors = sum(d.severity == "error" for d in found)
     warnings = len(found) - errors
-    counts = f"{_count(errors, 'error')}, {_count(warnings, 'warning')}"
+    counts = f"{counted(errors, 'error', 'errors')}, {counted(warnings, 'warning', 'warnings')}"
     console.result(
         "summary",
-        "" if console.quiet else f"{_count(len(files), 'file')}: {counts}",
+        f"{counted(len(files), 'file', 'files')}: {counts}",
         files=len(files),
         errors=errors,
         warnings=warnings,
@@ -43,7 +44,3 @@ def _checked(file: str, sets: dict[str, object]) -> tuple[tuple[Diagnostic, ...]
         return check_file(file, sets=sets).warnings, 0
     except DlcError as error:
         return error.diagnostics, error.exit_code
-
-
-def _count(number: int, thing: str) -> str:
-    return f"{number} {thing}{'' if number == 1 else 's'}"

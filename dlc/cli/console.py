@@ -56,11 +56,16 @@ class Console:
             self.note(text)
 
     def diagnose(self, diagnostics: Iterable[Diagnostic]) -> None:
-        """Mistakes and warnings, to stderr; as objects of kind `diagnostic` to stdout in JSON."""
+        """Mistakes and warnings, to stderr; as objects of kind `diagnostic` to stdout in JSON.
+
+        No warnings when quiet.
+        """
         for diagnostic in diagnostics:
+            if self.quiet and diagnostic.severity == "warning":
+                continue
             if self.json:
                 self.result("diagnostic", "", **to_json(diagnostic))
-            elif not (self.quiet and diagnostic.severity == "warning"):
+            else:
                 print(render(diagnostic, color=colored(sys.stderr)), end="\n\n", file=sys.stderr)
 
 

@@ -84,6 +84,20 @@ def test_check(capsys, home):
     assert run(capsys, "check", home / "none.dl")[0] != 0
 
 
+@pytest.mark.parametrize("quiet", [False, True])
+def test_check_warns_where_it_should(capsys, tmp_path, quiet):
+    program = tmp_path / "unused.dl"
+    program.write_text("axis N, Q\nmodel M(x: f32[N]) -> f32[N]:\n    return x\n")
+    options = ["-q"] if quiet else []
+    code, out, err = run(capsys, "check", program, *options)
+    assert (code, out) == (0, "1 file: 0 errors, 1 warning\n")
+    assert err.startswith("warning[W0004]") != quiet
+    assert bool(err) != quiet
+    code, out, err = run(capsys, "check", program, "--json", *options)
+    assert (code, err) == (0, "")
+    assert [o["kind"] for o in objects(out)] == ["diagnostic"] * (not quiet) + ["summary"]
+
+
 def test_training_says_and_saves(capsys, home, tmp_path):
     code, out, err = run(capsys, "train", home / "tiny.dl", "-o", tmp_path / "r", "--json")
     assert code == 0
