@@ -10,6 +10,8 @@ from dlc.reference.verify import verify
 from dlc.semantics import Program, check_file
 from dlc.transform.pipeline import lower
 
+RNG = np.random.default_rng(7)
+
 
 def load(text: str, **sets) -> Program:
     """The checked program; its mistakes, rendered, where it is wrong."""
@@ -52,3 +54,18 @@ def value(body: str, axes: str = "axis N", signature: str = "", result: str = "f
     lines = "\n".join(f"    {line}" for line in body.split("\n"))
     out, _ = run_model(f"{axes}\nmodel M({signature}) -> {result}:\n{lines}\n", **arrays)
     return out
+
+
+def floats(*shape):
+    return RNG.standard_normal(shape).astype(np.float32)
+
+
+def close(got, want, tolerance=1e-5):
+    want = np.asarray(want)
+    assert got.shape == want.shape
+    np.testing.assert_allclose(got, want, rtol=tolerance, atol=tolerance)
+
+
+def softmax(x, axis):
+    e = np.exp(x - x.max(axis=axis, keepdims=True))
+    return e / e.sum(axis=axis, keepdims=True)
