@@ -187,11 +187,20 @@ def _dot_operands(facts: Facts) -> set[Node]:
         todo = list(node.args)
         while todo:
             below = todo.pop()
-            if below.op == "stop_gradient" or (is_view(below) and "copy" not in below.attrs):
+            if below.op == "merge" and _computed(below):
+                found.add(below)  # its parts would be read by quotients and remainders
+            elif below.op == "stop_gradient" or (is_view(below) and "copy" not in below.attrs):
                 todo.extend(below.args)
             elif below.op != "input":
                 found.add(below)
     return found - facts.folded
+
+
+def _computed(view: Node) -> bool:
+    """Whether there is more than views between a node and the inputs."""
+    while is_view(view) and len(view.args) == 1:
+        view = view.args[0]
+    return view.op not in ("input", "table")
 
 
 def _under_window(facts: Facts, node: Node) -> bool:

@@ -9,11 +9,13 @@ from dlc.transform.autodiff import expand_gradients
 from dlc.transform.cse import merge_common
 from dlc.transform.dce import drop_dead
 from dlc.transform.fold import fold
+from dlc.transform.monotone import pool_first
 from dlc.transform.simplify import simplify
 
 Pass = Callable[[Graph], Graph]
 
 PASSES: tuple[Pass, ...] = (
+    pool_first,  # before gradients, which then pass through the windows' winners alone
     expand_gradients,
     merge_common,  # equal operands first, so that x * x and where(c, a, a) are seen
     fold,
