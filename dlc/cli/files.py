@@ -13,7 +13,7 @@ import numpy as np
 
 from dlc.diagnostics import fail
 from dlc.diagnostics.artifact import FileUnreadable
-from dlc.diagnostics.data import ImageMismatch, PillowMissing
+from dlc.diagnostics.files import ImageMismatch, PillowMissing
 from dlc.graph import TensorType
 from dlc.runtime.arrays import with_unit_axes
 from dlc.runtime.container import write_bytes

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from dlc.diagnostics import DlcError
-from dlc.diagnostics.data import FileMissing
+from dlc.diagnostics.files import FileMissing
 from dlc.graph import FLOATS, Graph, RangeCheck
 from dlc.reference.feeds import bind_feeds
 from dlc.reference.interpreter import all_symbols

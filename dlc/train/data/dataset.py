@@ -9,13 +9,7 @@ from typing import Any
 import numpy as np
 
 from dlc.diagnostics import Diagnostic, DlcError, fail
-from dlc.diagnostics.data import (
-    ColumnUnbound,
-    NoRows,
-    RowsDiffer,
-    ShapeMismatch,
-    StreamTooShort,
-)
+from dlc.diagnostics.data import ColumnUnbound, NoRows, RowsDiffer, ShapeMismatch, StreamTooShort
 from dlc.graph import RangeCheck, Size, TensorType
 from dlc.semantics.program import Port, StepProgram
 from dlc.train.data.column import Array, Column

@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 
 from dlc.diagnostics import Span, fail
-from dlc.diagnostics.data import FileMissing, FileTooLarge, FileUnreadable
+from dlc.diagnostics.files import FileMissing, FileTooLarge, FileUnreadable
 from dlc.memory import memory_bytes
 
 MNIST = (

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from dlc.diagnostics import DlcError, fail
-from dlc.diagnostics.data import FileDamaged, FileUnreadable
+from dlc.diagnostics.files import FileDamaged, FileUnreadable
 from dlc.train.data.column import Array
 from dlc.train.data.find import check_memory, reason
 

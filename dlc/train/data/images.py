@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from dlc.diagnostics import DlcError, fail
-from dlc.diagnostics.data import FileDamaged, ImageMismatch, NoClasses, PillowMissing
+from dlc.diagnostics.files import FileDamaged, ImageMismatch, NoClasses, PillowMissing
 from dlc.graph import TensorType
 from dlc.train.data.column import Array, Column
 from dlc.train.data.find import check_memory, reason

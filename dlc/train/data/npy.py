@@ -10,12 +10,8 @@ from typing import IO, Any
 import numpy as np
 
 from dlc.diagnostics import DlcError, Span, fail
-from dlc.diagnostics.data import (
-    ColumnMissing,
-    FileDamaged,
-    FileUnreadable,
-    PickledData,
-)
+from dlc.diagnostics.data import ColumnMissing
+from dlc.diagnostics.files import FileDamaged, FileUnreadable, PickledData
 from dlc.train.data.column import Array
 from dlc.train.data.find import check_memory, reason
 

@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 
 from dlc.diagnostics import Diagnostic, DlcError, Span, fail
-from dlc.diagnostics.data import FileUnreadable, NotAnArray
+from dlc.diagnostics.data import NotAnArray
+from dlc.diagnostics.files import FileUnreadable
 from dlc.semantics.program import DataSpec, Port
 from dlc.train.data.column import Array, Column
 from dlc.train.data.find import find, sha256_of

@@ -13,8 +13,8 @@ from pathlib import Path
 import numpy as np
 
 from dlc.diagnostics import DlcError, Span, fail
-from dlc.diagnostics.data import (
-    ColumnMissing,
+from dlc.diagnostics.data import ColumnMissing
+from dlc.diagnostics.files import (
     CsvHeader,
     CsvRow,
     CsvValue,
