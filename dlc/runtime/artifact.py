@@ -22,6 +22,7 @@ from dlc.diagnostics import fail
 from dlc.diagnostics.artifact import ArtifactDamaged, ArtifactForeign, ArtifactNewer
 from dlc.graph import Graph
 from dlc.ops import NUMPY_DTYPES
+from dlc.reference.feeds import written
 from dlc.reference.text import parse_graph, print_graph
 from dlc.runtime.container import pack, read_bytes, unpack, write_bytes
 from dlc.runtime.executable import Array, ports
@@ -145,8 +146,8 @@ def _graph(data: bytes) -> Graph:
 def _signature(graph: Graph) -> dict[str, list[dict[str, str]]]:
     inputs, outputs = ports(graph)
     return {
-        "inputs": [{"name": p.name, "role": p.role, "type": str(p.type)} for p in inputs],
-        "outputs": [{"name": p.name, "type": str(p.type)} for p in outputs],
+        "inputs": [{"name": p.name, "role": p.role, "type": written(p.type)} for p in inputs],
+        "outputs": [{"name": p.name, "type": written(p.type)} for p in outputs],
     }
 
 

@@ -131,7 +131,8 @@ class Recipe:
     epochs: int
     seed: int
     settings: Mapping[str, object]
-    """`drop_last` (bool), `monitor` (metric name or None), `patience` (epochs or None)."""
+    """`drop_last` (bool), and if it is said, else None: `monitor` (a metric's name), `goal` (`min`
+    or `max`), `patience` (epochs)."""
     steps: tuple[StepProgram, ...]
     slots: tuple[str, ...]
     span: Span

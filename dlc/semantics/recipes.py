@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -254,8 +254,13 @@ def read_recipe(
         return None
     before = len(machine.found)
     programs, steps = reading.steps()
-    if len(machine.found) == before:
+    whole = len(machine.found) == before
+    if whole:
         _whole_recipe(reading, programs, steps)
+    _check_monitor(reading, _measured(programs) if whole else _written(decl))
+    _check_columns(reading, programs)
+    if whole:
+        _check_batch(reading, programs)
     return _recipe(reading, programs), reading
 
 
@@ -273,15 +278,33 @@ def _whole_recipe(reading: Reading, programs: tuple[StepProgram, ...], steps: li
                 machine.warn(
                     UntrainedParameter(place=info.span, param=path, recipe=name.text), frame
                 )
-    metrics = {m for s in programs for m in s.metrics}
+
+
+def _measured(programs: tuple[StepProgram, ...]) -> dict[str, list[str]]:
+    """The metrics by step."""
+    return {step.name: list(step.metrics) for step in programs}
+
+
+def _written(decl: tree.Train) -> dict[str, list[str]]:
+    """The metrics by step as the text has them, where steps hold mistakes."""
+    found: dict[str, list[str]] = {}
+    for step in decl.steps:
+        names = found.setdefault(step.name.text if step.name is not None else "step", ["loss"])
+        names += [node.name.text for node in tree.walk(step) if isinstance(node, tree.Metric)]
+    return found
+
+
+def _check_monitor(reading: Reading, metrics: Mapping[str, Sequence[str]]) -> None:
+    """The metric that is monitored is one of a step: `loss`, or with its step `critic.loss`."""
     monitor = reading.values.get("monitor")
-    if monitor is not None and monitor not in metrics:
-        near = similar(monitor, metrics)
-        hint = f"did you mean {near}?" if near else f"its metrics: {listed(sorted(metrics))}"
-        place = reading.places["monitor"]
-        machine.report(NoSuchMetric(place=place, name=monitor, hint=hint), frame)
-    _check_columns(reading, programs)
-    _check_batch(reading, programs)
+    names = {name for step in metrics.values() for name in step}
+    full = {f"{step}.{name}" for step, held in metrics.items() for name in held}
+    if monitor is None or monitor in names or (len(metrics) > 1 and monitor in full):
+        return
+    near = similar(monitor, names)
+    hint = f"did you mean {near}?" if near else f"its metrics: {listed(sorted(names))}"
+    case = NoSuchMetric(place=reading.places["monitor"], name=monitor, hint=hint)
+    reading.machine.report(case, reading.frame)
 
 
 def _check_columns(reading: Reading, programs: tuple[StepProgram, ...]) -> None:
@@ -318,12 +341,10 @@ def _check_batch(reading: Reading, programs: tuple[StepProgram, ...]) -> None:
 
 def _recipe(reading: Reading, programs: tuple[StepProgram, ...]) -> Recipe:
     values, name = reading.values, reading.decl.name
-    monitor = values.get("monitor")
-    lower = monitor is None or monitor == "loss" or "loss" in monitor or "error" in monitor
     settings = {
         "drop_last": values.get("drop_last", False),
-        "monitor": monitor,
-        "goal": values.get("goal", "min" if lower else "max"),
+        "monitor": values.get("monitor"),
+        "goal": values.get("goal"),
         "patience": values.get("patience"),
     }
     return Recipe(

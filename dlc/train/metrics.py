@@ -19,9 +19,10 @@ LOSS = "loss"
 PREFIX = "accumulate:"
 SMOOTH = frozenset(("input", "const", "size", "cast", "add", "sub", "mul", "neg", "div"))
 """Ops that give a finite number for finite operands, `div` unless it divides by 0."""
-HIGH = ("acc", "f1", "precision", "recall", "auc", "iou", "dice", "r2", "score", "correct")
-"""Parts of the names of metrics of which more is better."""
-LOW = ("loss", "err", "mse", "mae", "perplexity", "nll", "distance")
+LOW = (
+    "loss", "err", "mse", "mae", "perplexity", "nll", "distance", "divergence", "reconstruction",
+    "cost",
+)  # fmt: skip
 """Parts of the names of metrics of which less is better."""
 
 
@@ -83,11 +84,9 @@ def split(step: str, graph: Graph, rows: str) -> StepMetrics:
 
 
 def highest_is_best(name: str, goal: object = None) -> bool:
-    """Whether more of this metric is better: as the recipe's goal says, else by its name."""
+    """Whether more of this metric is better: as the goal says, else by its name."""
     word = name.lower().rpartition(".")[2]
-    if any(part in word for part in LOW):
-        return False
-    return goal == "max" if goal is not None else any(part in word for part in HIGH)
+    return goal == "max" if goal is not None else not any(part in word for part in LOW)
 
 
 def _sound(value: Array) -> bool:

@@ -28,8 +28,7 @@ class Monitor:
         patience = settings.get("patience")
         self.patience = patience if isinstance(patience, int) else None
         goal = better or settings.get("goal")
-        highest = better == "max" if better else highest_is_best(self.name, goal)
-        self._sign = -1 if highest else 1
+        self._sign = -1 if highest_is_best(self.name, goal) else 1
         self.best: dict[str, Array] | None = None
         """The params and states of the best epoch, if they are the result."""
 

@@ -321,6 +321,12 @@ def test_inspect(capsys, home):
     assert run(capsys, "inspect", home / "tiny.dlm", "--source")[1] == TEXT
     (found,) = objects(run(capsys, "inspect", home / "run", "--json")[1])
     assert found["manifest"]["facts"]["recipe"] == "fit"
+    signature = found["manifest"]["signature"]["Tiny"]
+    assert signature["outputs"] == [{"name": "out", "type": "f32[N, K=3]"}]
+    types = {port["name"]: port["type"] for port in signature["inputs"]}
+    assert types["x"] == "f32[N, F=4]"
+    assert types["Tiny.linear_0.weight"] == found["params"]["Tiny.linear_0.weight"]
+    assert types["Tiny.linear_0.weight"] == "f32[In=4, Out=8]"
     (home / "bad.dlm").write_bytes((home / "tiny.dlm").read_bytes()[:-5])
     code, _, err = run(capsys, "inspect", home / "bad.dlm")
     assert (code, "E0901" in err) == (5, True)

@@ -13,6 +13,7 @@ from small_programs import arrays, contents, interpreted, program
 
 from dlc.diagnostics import DlcError
 from dlc.train.loop import Trainer
+from dlc.train.metrics import highest_is_best
 from dlc.train.options import Callback, Interrupted, Options
 
 
@@ -278,6 +279,34 @@ def test_best_epoch_is_the_result(tmp_path):
     assert (tmp_path / "r" / "checkpoints" / name).exists()
     again = trainer(**kwargs, options={"resume": tmp_path / "r"}).run()
     assert np.array_equal(again.params["A.w"], run.params["A.w"])
+
+
+@pytest.mark.parametrize(
+    ("settings", "better", "best"),
+    [
+        ({"monitor": "a.rmse"}, None, min),
+        ({"monitor": "a.rmse", "goal": "max"}, None, max),
+        ({"monitor": "a.rmse", "goal": "max"}, "min", min),
+        ({"monitor": "a.loss", "goal": "max"}, None, max),
+        ({"patience": 9}, None, min),
+    ],
+)
+def test_what_is_better(settings, better, best):
+    t = trainer(**settings, epochs=5, lr=0.2, options={"better": better})
+    history = t.run().history
+    name = settings.get("monitor", "a.loss")
+    assert t.monitor.name == name
+    assert t.state.best.epoch == best(history, key=lambda r: r.metrics[name]).epoch
+
+
+@pytest.mark.parametrize(
+    ("name", "high"),
+    [("accuracy", True), ("fit.loss_a", False), ("reconstruction", False), ("psnr", True)],
+)
+def test_what_names_say(name, high):
+    assert highest_is_best(name) == high
+    assert highest_is_best(name, "max")
+    assert not highest_is_best(name, "min")
 
 
 def test_monitor_unknown():
