@@ -273,31 +273,3 @@ def test_imports(tmp_path):
     assert len(program.sources) == 2
     assert program.warnings == ()
     assert program.recipes["fit"].steps[0].inputs[0].type.sizes[1].constant == 4
-
-
-def test_a_size_as_metric():
-    program = load("""
-axis N, F = 3
-model Line(x: f32[N, F]) -> f32[N]:
-    return x |> Linear(F -> ())
-train fit:
-    step(x: f32[N, F]):
-        minimize mean(Line(x) ** 2) wrt Line using sgd(0.1)
-        metric double = 2 * N
-""")
-    (step,) = program.recipes["fit"].steps
-    arrays = {**initial(program), "x": np.ones((5, 3), np.float32)}
-    assert execute(program, step.graph, arrays)["metric:double"] == 10
-
-
-def test_a_metric_to_monitor_of_one_of_two_steps():
-    steps = "".join(
-        f"    step {name}(x: f32[N, F]):\n"
-        f"        minimize mean({model}(x) ** 2) wrt {model} using sgd(0.1)\n"
-        for name, model in (("a", "A"), ("b", "B"))
-    )
-    models = "".join(
-        f"model {name}(x: f32[N, F]) -> f32[N]:\n    return x |> Linear(F -> ())\n" for name in "AB"
-    )
-    text = f'axis N, F = 3\n{models}train fit:\n    monitor = "b.loss"\n{steps}'
-    assert load(text).recipes["fit"].settings["monitor"] == "b.loss"
