@@ -165,8 +165,8 @@ def _pictures(inputs: Sequence[Port], paths: Sequence[Path]) -> dict[str, Array]
     pictures = [decode(path, mode) for path in paths]
     for path, picture in zip(paths, pictures, strict=True):
         if picture.shape != pictures[0].shape:
-            sizes = [f"{p.shape[1]} x {p.shape[0]}" for p in (picture, pictures[0])]
-            raise fail(ImageMismatch(str(path), *sizes))
+            found, wanted = (f"{p.shape[1]} x {p.shape[0]}" for p in (picture, pictures[0]))
+            raise fail(ImageMismatch(str(path), found, str(paths[0]), wanted))
     batch = laid_out(np.stack(pictures), channel)
     return {port.name: batch if len(port.type.dims) == batch.ndim else batch[0]}
 

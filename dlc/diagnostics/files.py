@@ -190,26 +190,27 @@ class CsvHeader(DataMistake):
 
 @case
 class ImageMismatch(DataMistake):
-    """An image has another size than the step's parameter says.
+    """An image has another size than the one before it.
 
-    Images are read as they are and never stretched silently. Resize the files, or declare the
-    sizes that they have (`axis Y = 64, X = 64`).
+    The images of a folder, and those that `dlc predict` is given at once, become one array, so they
+    need one size. They are read as they are and never stretched silently: resize the files.
     """
 
     code = "E0728"
     path: str
     found: str
+    first: str
     expected: str
 
     @property
     def message(self) -> str:
         """Both sizes."""
-        return f"{self.path} is {self.found}, but the step expects {self.expected}"
+        return f"{self.path} is {self.found}, but {self.first} is {self.expected}"
 
     @property
     def help(self) -> str | None:
-        """Both ways."""
-        return "resize the image, or change the sizes of the axes"
+        """The way out."""
+        return "resize the image: all of them become one array"
 
 
 @case

@@ -283,6 +283,9 @@ def test_pictures(capsys, tmp_path):
     assert (code, out) == (0, "7\n9\n")
     image.fromarray(np.zeros((4, 4), np.uint8)).save(tmp_path / "2.png")
     assert run(capsys, "predict", tmp_path / "m.dlm", tmp_path / "2.png")[0] == 3
+    two = [tmp_path / "0.png", tmp_path / "2.png"]
+    code, _, err = run(capsys, "predict", tmp_path / "m.dlm", *two)
+    assert (code, f"{two[1]} is 4 x 4, but {two[0]} is 5 x 3" in err) == (3, True)
     (tmp_path / "3.png").write_bytes(b"no picture")
     assert run(capsys, "predict", tmp_path / "m.dlm", tmp_path / "3.png")[0] == 3
 

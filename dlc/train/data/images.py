@@ -44,7 +44,7 @@ def read_images(
     for i, (_, file) in enumerate(files):
         picture = decode(file, mode)
         if picture.shape != first.shape:
-            raise fail(ImageMismatch(str(file), _size(picture), _size(first)))
+            raise fail(ImageMismatch(str(file), _size(picture), str(files[0][1]), _size(first)))
         pictures[i] = picture
     columns = {image: Column(image, laid_out(pictures, channel), str(path), members=members)}
     if label is not None:
