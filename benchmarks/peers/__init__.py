@@ -46,6 +46,8 @@ class Peer(Protocol):
 def load(peer: str, model: str, folder: Path, threads: int) -> Peer:
     """The peer with the problem in `folder`. Raises ImportError where it is not installed."""
     module = importlib.import_module(MODULES[peer])
+    if peer in FROM_ONNX and not any(folder.glob(f"{model}.*.onnx")):
+        raise ImportError("there are no ONNX files")
     data = dict(np.load(folder / f"{model}.data.npz"))
     weights = dict(np.load(folder / f"{model}.weights.npz"))
     made: Peer = module.make(model, data, weights, threads, folder)

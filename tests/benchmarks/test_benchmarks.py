@@ -105,3 +105,17 @@ def test_single_operations(tmp_path, script, case):
     assert found["name"].startswith(case)
     assert found["peers"]["dlc"]["median"] > 0
     assert case in done.stdout.splitlines()[1]
+
+
+@pytest.mark.parametrize("peer", ["torch", "torch.compile", "jax", "onnxruntime", "openvino"])
+def test_peers_that_are_not_there_are_left_out(tmp_path, monkeypatch, capfd, peer):
+    monkeypatch.syspath_prepend(str(FOLDER))
+    turns, rounds = importlib.import_module("turns"), importlib.import_module("rounds")
+    bare = tmp_path / "bare"
+    bare.mkdir()
+    for module in ("torch", "jax", "onnxruntime", "openvino"):
+        (bare / f"{module}.py").write_text("raise ImportError('not here')\n")
+    monkeypatch.setenv("PYTHONPATH", str(bare))
+    settings = turns.Settings(1, 0.0, 1, {peer: sys.executable})
+    with pytest.raises(turns.NotInstalled, match="not here"):
+        rounds.Worker(peer, "mlp", tmp_path, settings)
