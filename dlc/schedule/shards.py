@@ -9,13 +9,13 @@ is fixed, so that the result does not depend on the number of threads.
 from __future__ import annotations
 
 from dlc.graph import Axis, Graph, Node, Size, TensorType, rebuilt, rewrite
-from dlc.schedule.facts import PART, Facts, estimate, is_contraction, volume
+from dlc.schedule.facts import PART, Facts, estimate, volume
 
 PARTS = 8
 RESULT = 1 << 16
 """The most elements of a result that is summed in parts."""
-SUMMED = 1 << 12
-"""The fewest elements that are summed into each."""
+LEAST = {"dot": 1 << 22, "reduce_sum": 1 << 17}
+"""The fewest multiply-adds or additions that are worth a second pass."""
 
 
 def with_shards(facts: Facts, lanes: int) -> Graph:
@@ -37,21 +37,22 @@ def with_shards(facts: Facts, lanes: int) -> Graph:
 
 def _cut_axis(facts: Facts, node: Node, lanes: int) -> Axis | None:
     """The summed axis that is cut into parts; None where that gains nothing."""
-    if node.op not in ("dot", "reduce_sum") or node.type.dtype not in ("f32", "f64"):
+    least = LEAST.get(node.op)
+    if least is None or node.type.dtype not in ("f32", "f64"):
         return None
     if node in facts.folded or node.type.has(PART):
         return None
     over: tuple[Axis, ...] = node.attrs["over"]
     sizes = {a: node.args[0].type.size(a) for a in over}
     result, summed = volume(node.type.sizes), volume(sizes.values())
-    if result > RESULT or summed < SUMMED:
+    if result > RESULT or result * summed < least or summed < PARTS * PARTS:
         return None
-    if node.op == "dot" and not is_contraction(facts, node):
-        return None
+    wide = any(n.constant is not None and n.constant >= lanes // 2 for n in node.type.sizes)
     innermost = {x.type.axes[-1] for x in node.args}
     for axis, size in sizes.items():
-        kept = [*node.type.sizes, *(n for a, n in sizes.items() if a != axis)]
-        wide = any(estimate(n) >= lanes // 2 for n in kept)
-        if axis not in innermost and estimate(size) >= 2 * PARTS and wide:
+        others = [n for a, n in sizes.items() if a != axis]
+        lies_well = node.op == "reduce_sum" and axis not in innermost
+        lane_left = wide or (lies_well and any(estimate(n) >= lanes // 2 for n in others))
+        if estimate(size) >= 2 * PARTS and lane_left:
             return axis
     return None
