@@ -384,3 +384,38 @@ class VersionChanged(RunMistake):
     def message(self) -> str:
         """Both versions."""
         return f"this run began with dlc {self.was}, this is {self.now}: bits may differ"
+
+
+@case
+class ScheduleOver(RunMistake):
+    """Training goes on for longer than the schedule of a learning rate.
+
+    `cosine(lr, steps=1000)` is 0 from the 1,001st run of its step on: the parameters stay as they
+    are, whatever is trained. Let `steps` be the number of runs, batches times epochs (`every 2`
+    halves it), give the schedule a `floor`, or train for fewer epochs.
+    """
+
+    code = "W0082"
+    severity: ClassVar[Severity] = "warning"
+    step: str
+    first: int
+    runs: int
+    at: Span
+
+    @property
+    def message(self) -> str:
+        """From where on, and how many runs there are."""
+        return (
+            f"{self.step} learns nothing from its run {self.first:,} on; training has "
+            f"{self.runs:,} runs of it"
+        )
+
+    @property
+    def labels(self) -> tuple[Label, ...]:
+        """The optimizer."""
+        return (Label(self.at, "its updates are 0 from there on"),)
+
+    @property
+    def help(self) -> str:
+        """The number that fits."""
+        return f"let the schedule go on for {self.runs} steps, or train for fewer epochs"

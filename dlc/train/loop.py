@@ -22,6 +22,7 @@ from dlc.train.monitor import Monitor
 from dlc.train.options import Callback, End, Interrupted, Options, Run
 from dlc.train.order import epoch_batches
 from dlc.train.programs import Programs, StepRunner
+from dlc.train.schedules import schedules_over
 from dlc.train.setup import (
     Data,
     Given,
@@ -96,6 +97,8 @@ class Trainer:
         )
         self._ready = False
         self._tell(lambda callback: callback.on_start(self))
+        for warning in schedules_over(program, self.recipe, self.seed, self.epochs, self.batches):
+            self._warn(warning)
 
     # ------------------------------------------------------------ what the user sees
 
