@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import json
 import tempfile
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 import click
 
 from dlc.cli.console import Console
-from dlc.cli.options import common, interpreted, threads
+from dlc.cli.options import How, artifact, common, running
 from dlc.diagnostics import Source, fail
 from dlc.diagnostics.artifact import ArtifactDamaged
 from dlc.diagnostics.record import replaced
@@ -22,14 +21,13 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.argument("artifact")
+@artifact
 @click.option("--data", metavar="DIR", help="Where its data files lie, besides DLC_DATA.")
 @click.option(
     "--recipe", metavar="NAME", help="Whose steps and data; that which trained it if not."
 )
 @click.option("--on", type=click.Choice(["test", "validation"]), default="test", help="The rows.")
-@threads
-@interpreted
+@running
 @common
 @click.pass_obj
 def command(
@@ -38,18 +36,15 @@ def command(
     data: str | None,
     recipe: str | None,
     on: Literal["test", "validation"],
-    threads: int | None,
-    interpret: bool,
+    how: How,
 ) -> None:
     """Tells the metrics of ARTIFACT (a run's folder or a .dlm file) on its recipe's test data."""
-    import dlc
-    from dlc.runtime.build import build_executable
     from dlc.runtime.weights import artifact_path
     from dlc.train.evaluation import evaluate, source_of
     from dlc.train.setup import recipe_of
 
     path = artifact_path(artifact)
-    net = dlc.load(path, interpret=interpret, threads=threads)
+    net = how.load(path)
     contents = net.contents
     program = _program(contents, Path(data) if data is not None else _home(path))
     found = recipe_of(program, recipe or contents.facts.get("recipe"))
@@ -60,7 +55,7 @@ def command(
         program,
         found.name,
         on,
-        compile_graph=partial(build_executable, interpret=interpret, threads=threads),
+        compile_graph=how.build,
         weights=contents.weights,
         models=lambda name: net.models[name].prepare(),
         classes=contents.facts.get("classes"),

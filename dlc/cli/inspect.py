@@ -8,11 +8,11 @@ import click
 
 import dlc
 from dlc.cli.console import Console, table
-from dlc.cli.options import common
+from dlc.cli.options import artifact, common
 
 
 @click.command()
-@click.argument("artifact")
+@artifact
 @click.option("--source", is_flag=True, help="Print the source that it was made of.")
 @common
 @click.pass_obj

@@ -3,12 +3,21 @@
 from __future__ import annotations
 
 import ast
+import os
 from collections.abc import Callable
-from typing import Any
+from dataclasses import dataclass
+from functools import wraps
+from typing import TYPE_CHECKING, Any
 
 import click
 
+import dlc
 from dlc.cli.console import Console
+
+if TYPE_CHECKING:
+    from dlc.graph import Graph
+    from dlc.runtime.executable import Executable
+    from dlc.runtime.module import Module
 
 Command = Callable[..., Any]
 
@@ -51,11 +60,45 @@ def threads(command: Command) -> Command:
     )(command)  # fmt: skip
 
 
-def interpreted(command: Command) -> Command:
-    """`--interpret`."""
-    return click.option(
+@dataclass(frozen=True, slots=True)
+class How:
+    """How programs are to run."""
+
+    interpret: bool
+    threads: int | None
+
+    def load(self, artifact: str | os.PathLike[str]) -> Module:
+        """The module of an artifact or a run. Raises DlcError."""
+        return dlc.load(artifact, interpret=self.interpret, threads=self.threads)
+
+    def build(self, graph: Graph) -> Executable:
+        """The program of a graph. Raises DlcError."""
+        from dlc.runtime.build import build_executable
+
+        return build_executable(graph, interpret=self.interpret, threads=self.threads)
+
+
+def running(command: Command) -> Command:
+    """`--interpret` and `--threads N`, as a `How` called `how`."""
+
+    @wraps(command)
+    def wrapped(*arguments: Any, interpret: bool, threads: int | None, **options: Any) -> Any:
+        return command(*arguments, how=How(interpret, threads), **options)
+
+    option = click.option(
         "--interpret", is_flag=True, help="Run in NumPy, by the reference, without native code."
-    )(command)
+    )
+    return threads(option(wrapped))
+
+
+def artifact(command: Command) -> Command:
+    """The argument ARTIFACT: a file, or a run that holds one."""
+    return click.argument("artifact")(command)
+
+
+def seed(help: str) -> Callable[[Command], Command]:
+    """`--seed N`."""
+    return click.option("--seed", type=int, metavar="N", help=help)
 
 
 def pairs(texts: tuple[str, ...], option: str) -> dict[str, str]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from dlc.cli.console import Console
-from dlc.cli.options import common, interpreted, pairs, sizes, threads
+from dlc.cli.options import How, artifact, common, pairs, running, seed, sizes
 from dlc.graph import FLOATS
 
 if TYPE_CHECKING:
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.argument("artifact")
+@artifact
 @click.argument("inputs", nargs=-1)
 @click.option("-o", "--output", metavar="OUT", help="Where to write: .npy, .npz, .csv or .png.")
 @click.option("--model", metavar="NAME", help="The model, where there are several.")
@@ -24,10 +24,9 @@ if TYPE_CHECKING:
     "--input", "names", multiple=True, metavar="INPUT=COLUMN",
     help="What an input is called in the file; several csv columns with commas.",
 )  # fmt: skip
-@click.option("--seed", type=int, help="For a model that draws random numbers.")
+@seed("For a model that draws random numbers.")
 @sizes
-@threads
-@interpreted
+@running
 @common
 @click.pass_obj
 def command(
@@ -39,8 +38,7 @@ def command(
     names: tuple[str, ...],
     seed: int | None,
     sizes: dict[str, int],
-    threads: int | None,
-    interpret: bool,
+    how: How,
 ) -> None:
     """Runs ARTIFACT (a .dlm file or a run's folder) on INPUTS.
 
@@ -49,12 +47,11 @@ def command(
     of numbers is printed for each row, after its class where the training had labels of classes; to
     .png go results that are pictures, as one sheet.
     """
-    import dlc
     from dlc.cli.classes import classes_of
     from dlc.cli.files import feeds_of, rows_of, write_results
     from dlc.runtime.module import Outputs
 
-    net = dlc.load(artifact, interpret=interpret, threads=threads)
+    net = how.load(artifact)
     chosen = net.only(model)
     if chosen.inputs and not inputs:
         raise click.UsageError(f"{chosen.signature} needs INPUTS")

@@ -8,14 +8,14 @@ from pathlib import Path
 import click
 
 from dlc.cli.console import Console
-from dlc.cli.options import common, interpreted, sets, threads
+from dlc.cli.options import How, common, running, seed, sets
 
 
 @click.command()
 @click.argument("file")
 @click.argument("recipe", required=False)
 @click.option("--epochs", type=click.IntRange(0), help="Instead of the recipe's.")
-@click.option("--seed", type=int, help="Of weights, order and draws.")
+@seed("Of weights, order and draws.")
 @click.option("-o", "--output", metavar="DIR", help="The run's folder; runs/NAME-NUMBER if not.")
 @click.option("--resume", metavar="DIR", help="Continue this run, bit for bit.")
 @click.option("--weights", metavar="RUN", help="Begin with these: a run, an artifact, arrays.")
@@ -23,8 +23,7 @@ from dlc.cli.options import common, interpreted, sets, threads
     "--save-every", type=click.IntRange(1), metavar="N", help="A checkpoint each N batches too."
 )
 @sets
-@threads
-@interpreted
+@running
 @common
 @click.pass_obj
 def command(
@@ -38,8 +37,7 @@ def command(
     weights: str | None,
     save_every: int | None,
     sets: dict[str, object],
-    threads: int | None,
-    interpret: bool,
+    how: How,
 ) -> int:
     """Runs RECIPE of FILE (its only one, if it is not named): trains, validates, saves, tests.
 
@@ -61,11 +59,13 @@ def command(
         resume=Path(resume) if resume is not None else None,
         weights=Path(weights) if weights is not None else None,
         callbacks=watchers(console),
-        save_artifact=artifact_writer(program, native=not interpret),
+        save_artifact=artifact_writer(program, native=not how.interpret),
         save_every=save_every,
         version=dlc.__version__,
     )
-    trainer = Trainer(program, recipe, interpret=interpret, threads=threads, options=options)
+    trainer = Trainer(
+        program, recipe, interpret=how.interpret, threads=how.threads, options=options
+    )
     run = trainer.run()
     folder = os.fspath(run.folder) if run.folder is not None else ""
     console.result(
