@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from dlc.codegen.printer import Printer
 from dlc.codegen.text import Coords
 from dlc.graph import ITEM_BYTES
-from dlc.schedule.index import Iter
+from dlc.schedule.index import Iter, at, substitute
 from dlc.schedule.kernel import Accumulate, Blocks, Expr, Nest, Staged, Store
 
 
@@ -67,6 +67,13 @@ class ContractionPrinter(Printer):
         """The variable of the first of them."""
         return self.name(self.cut.starts[iter])
 
+    def bounds(self, iter: Iter) -> tuple[str, str]:
+        """Where a loop begins and ends in the unit."""
+        if iter not in self.kernel.taps:
+            return Printer.bounds(self, iter)
+        phase, end = self.kernel.taps[iter]
+        return "0", self.scalar(substitute(end, {phase: at(self.cut.starts[phase])}), {})
+
     def begin(self, iter: Iter) -> str:
         """Where the unit, or the chunk, begins in a loop."""
         start = self.cut.starts[iter]
@@ -104,11 +111,11 @@ class ContractionPrinter(Printer):
             self.tiles(list(self.kernel.outer))
             return
         iter, step = iters[0], self.cut.chunks[iters[0]]
-        start, low, high = self.name(self.cut.starts[iter]), "0", self.size(iter.size)
-        if iter in self.kernel.parts:
-            first, last = self.part(iter)
-            low, high = self.named(iter, "low", first), self.named(iter, "high", last)
-        whole = iter.size.constant is not None and low == "0"
+        start, (low, high) = self.name(self.cut.starts[iter]), self.bounds(iter)
+        whole = iter.size.constant is not None
+        if iter in self.kernel.parts or iter in self.kernel.taps:
+            low, high = self.named(iter, "low", low), self.named(iter, "high", high)
+            whole = False
         top = high if whole else f"imax({high}, {low} + 1)"
         self.line(f"for {start} in range({low}, {top}, {step}):")
 
@@ -171,7 +178,7 @@ class ContractionPrinter(Printer):
     # ---- tiles ----
     def over(self, iter: Iter, step: int, inside: Callable[[], None], end: str = "") -> None:
         """One loop, from its beginning in the unit or chunk."""
-        end = end or self.ends.get(iter, self.size(iter.size))
+        end = end or self.ends.get(iter) or self.bounds(iter)[1]
         self.ranged(iter, self.begin(iter), end, step, inside)
 
     def ranged(

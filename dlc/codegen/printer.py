@@ -125,7 +125,7 @@ class Printer(Sums):
         name = self.name(iter)
         step = self.kernel.step(iter, self.lanes) if iter == self.kernel.lane else 1
         stride = f", {step}" if step > 1 else ""
-        low, high = self.part(iter) if iter in self.kernel.parts else ("0", self.size(iter.size))
+        low, high = self.bounds(iter)
         self.line(f"for {name} in range({low}, {high}{stride}):")
         self.scoped(lambda: self.loops(nest, rest, inside))
 

@@ -54,6 +54,12 @@ class KernelText:
         """The variable of the first of them."""
         return self.name(iter)
 
+    def bounds(self, iter: Iter) -> tuple[str, str]:
+        """Where a loop begins and ends in the unit."""
+        if iter in self.kernel.parts:
+            return self.part(iter)
+        return "0", self.size(iter.size)
+
     def part(self, iter: Iter) -> tuple[str, str]:
         """Where the part of a reduced loop that a unit runs through begins and ends."""
         over = self.kernel.parts[iter]

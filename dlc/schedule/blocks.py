@@ -16,6 +16,8 @@ from dlc.schedule.tile import Target, accesses, stride
 LATENCY = 4
 """Cycles that a step of the reduced loops takes at least: a multiply-add waits for the last one."""
 MOST_ROWS = 14
+RUN_TIME = 1.05
+"""Rows of known number, which lie nearer, are preferred so much."""
 FEW_ROWS = 4
 """Rows of the tile for what whole tiles leave of an axis whose size is not known."""
 SHORT = 9
@@ -24,7 +26,7 @@ LINE = 64
 """Bytes of a cache line."""
 BYTES_A_CYCLE = ((24e3, 64.0), (400e3, 24.0), (float("inf"), 8.0))
 """What a core can fetch from its caches, by the bytes that the reduced loops go through."""
-PANEL = 24 * 1024
+PANEL = 16 * 1024
 """Bytes of the lane operand that the tiles of a unit share: they stay in the first cache."""
 SUMS = 192 * 1024
 """Bytes of the sums of a unit: they stay in the second cache."""
@@ -95,8 +97,9 @@ def _tile(product: _Product) -> None:
     tiled = [i for i in kernel.outer if i in kernel.tile and i != lane]
     rest = [i for i in kernel.outer if i != lane and i not in tiled]
     parts = [i for i in rest if i in kernel.parts.values()]
-    rest = [i for i in rest if i not in parts]
-    kernel.outer = [*parts, lane, *rest, *tiled]
+    phases = [i for i in rest if i in kernel.single and i not in parts]
+    rest = [i for i in rest if i not in kernel.single]
+    kernel.outer = [*parts, lane, *rest, *tiled, *phases]  # neighbours differ in what they cost
 
 
 def _row_tiles(product: _Product) -> Iterator[dict[Iter, int]]:
@@ -142,6 +145,8 @@ def _cost(product: _Product, rows: dict[Iter, int], vectors: int) -> float:
             cost = (cost * (size - left) + less) / size
         elif size < count:
             cost *= count / size
+        if iter.size.constant is None:
+            cost *= RUN_TIME
     return cost
 
 
@@ -154,7 +159,7 @@ def _cycles(product: _Product, rows: dict[Iter, int], vectors: int) -> float:
         wide = product.lane in load
         loads += places * (vectors if wide else 1)
         if wide:
-            fetched += 4.0 * vectors * product.target.lanes
+            fetched += 4.0 * places * vectors * product.target.lanes
             continue
         fetched += _fetched(product, load, rows)
         steps = volume([i.size for i in product.reduced if i in load])
@@ -197,7 +202,7 @@ def _count(iter: Iter, extent: int) -> Size:
 
 def _rows_of(kernel: Kernel) -> list[Iter]:
     """The free loops beside the lanes."""
-    return [i for i in kernel.outer if i != kernel.lane and i not in kernel.parts.values()]
+    return [i for i in kernel.outer if i != kernel.lane and i not in kernel.single]
 
 
 def _extents(product: _Product) -> dict[Iter, int]:

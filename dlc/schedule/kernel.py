@@ -164,11 +164,18 @@ class Kernel:
     serial: list[Iter] = field(default_factory=list)
     parts: dict[Iter, Iter] = field(default_factory=dict)
     """Reduced loops of which each unit runs through one part, and the loop over parts."""
+    taps: dict[Iter, tuple[Iter, Affine]] = field(default_factory=dict)
+    """Reduced loops that end where the phase of a stride says: the loop over phases, the end."""
     blocks: Blocks | None = None
     """Of a contraction."""
     contraction: bool = False
     template: Literal["nests", "sort"] = "nests"
     spans: tuple[Span, ...] = ()
+
+    @property
+    def single(self) -> set[Iter]:
+        """Outer loops of which a unit of a contraction has one value."""
+        return {*self.parts.values(), *(phase for phase, _ in self.taps.values())}
 
     def step(self, iter: Iter, lanes: int) -> int:
         """How far an outer loop over `iter` moves at once."""

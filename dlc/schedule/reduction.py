@@ -124,6 +124,8 @@ def _unwindow(
     taps, count = x.type.size(tap), x.type.size(axis)
     iters, inner = _loops(node, loops)
     p = env[axis] + attrs["before"]
+    if "phase" in attrs:
+        p = env[axis] * s + env[attrs["phase"]] + attrs["before"]
     tests: list[tuple[Axis, Test]] = []
     if s == 1:
         k, o = inner[tap], p - inner[tap] * d

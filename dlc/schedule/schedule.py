@@ -9,9 +9,11 @@ from dlc.schedule.blocks import cut_contraction
 from dlc.schedule.collapse import collapse
 from dlc.schedule.facts import PART, Facts, find_facts
 from dlc.schedule.group import group
-from dlc.schedule.index import Iter
+from dlc.schedule.index import Affine, Iter
 from dlc.schedule.kernel import Buffer, Kernel
 from dlc.schedule.layout import Layout, find_layout, make_buffer, with_copies
+from dlc.schedule.phases import taps_at, unwindows, with_phases
+from dlc.schedule.reduction import reduced_axes
 from dlc.schedule.shards import with_shards
 from dlc.schedule.tile import Target, tile
 
@@ -34,6 +36,7 @@ def schedule(graph: Graph, target: Target) -> Schedule:
     alone, never on run-time sizes or threads.
     """
     graph = _distinct_outputs(graph)
+    graph = with_phases(find_facts(graph))
     facts = find_facts(graph)
     graph = with_shards(facts, target.lanes)
     facts = find_facts(graph)
@@ -56,6 +59,8 @@ def schedule(graph: Graph, target: Target) -> Schedule:
     kernels = group(facts, layout, buffer_of)
     for kernel in kernels:
         kernel.parts = _parts(facts, kernel)
+        if kernel.contraction:
+            kernel.taps = _taps(facts, kernel.members[0])
         collapse(kernel)
         lane = layout.lane.get(kernel.members[0])
         if lane is None:
@@ -74,6 +79,16 @@ def _parts(facts: Facts, kernel: Kernel) -> dict[Iter, Iter]:
             axis = node.attrs["part"]
             loop = facts.loop(node, axis, node.args[0].type.size(axis))
             found[loop] = facts.free(node)[PART]
+    return found
+
+
+def _taps(facts: Facts, node: Node) -> dict[Iter, tuple[Iter, Affine]]:
+    found = {}
+    for inner in unwindows(facts, node):
+        if "phase" in inner.attrs and (axis := inner.attrs["phase"]) in facts.free(node):
+            phase, tap = facts.free(node)[axis], inner.attrs["tap"]
+            (size,) = (n for a, n in reduced_axes(inner) if a == tap)
+            found[facts.loop(inner, tap, size)] = (phase, taps_at(inner, phase))
     return found
 
 
