@@ -297,6 +297,40 @@ class NoRows(DataMistake):
 
 
 @case
+class RowsFixed(DataMistake):
+    """The data have more or fewer rows than the axis of the rows declares.
+
+    `axis N = 64` says that there are 64 rows, also of validation and test. Leave the size away
+    (`axis N`): the program then runs batches of any size, the last, smaller one too, and
+    `batch N = 64` says how many rows a batch has.
+    """
+
+    code = "E0737"
+    purpose: str
+    axis: str
+    size: int
+    rows: int
+    at: Span | None = None
+
+    @property
+    def message(self) -> str:
+        """Both numbers."""
+        return f"the {self.purpose} data have {self.rows:,} rows, but {self.axis} is {self.size}"
+
+    @property
+    def labels(self) -> tuple[Label, ...]:
+        """An input that has the axis."""
+        return (Label(self.at, f"has always {self.size} rows"),) if self.at else ()
+
+    @property
+    def help(self) -> str:
+        """The way out."""
+        return (
+            f"declare `axis {self.axis}` without a size, and say `batch {self.axis} = {self.size}`"
+        )
+
+
+@case
 class LabelUnknown(DataMistake):
     """A text label does not occur among the classes of the training data.
 

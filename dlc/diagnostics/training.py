@@ -123,7 +123,10 @@ class LossIndependent(Placed):
 class BatchAxis(Placed):
     """`batch` names an axis that no input of a step has, or one with a fixed size.
 
-    `batch N = 64` cuts the data along the axis N of the step's inputs.
+    `batch N = 64` cuts the data along the axis N of the step's inputs. N has no size in the file
+    (`axis N`), for the last batch may be smaller, and validation, test and inference have other
+    batches; one program runs them all. Axes after the first, along which streams are cut, may have
+    the size that they are cut to: `axis T = 128`, `batch N = 32, T = 128`.
     """
 
     code = "E0507"

@@ -108,9 +108,11 @@ class Reading:
                 BadSetting(place=entry.size.span, name=f"batch {name}", wanted=wanted, got=got)
             )
         declared = self.machine.declared_size(self.file, axis)
-        if declared is not None and declared.constant != size:
+        rows = not self.batch
+        if declared is not None and (rows or declared.constant != size):
             why = f"the axis is declared with size {declared}"
-            raise Mistake(BatchAxis(place=entry.span, axis=name, why=why))
+            hint = f"declare the axis of the rows without a size: `axis {name}`" if rows else None
+            raise Mistake(BatchAxis(place=entry.span, axis=name, why=why, hint=hint))
         self.batch[axis.name] = size
         self.places[f"batch {axis.name}"] = entry.axis.span
 

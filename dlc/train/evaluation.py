@@ -48,6 +48,7 @@ def evaluate(
     rows = np.arange(dataset.rows)
     if source is found.data and isinstance(found.validation, float):
         _, rows = split(dataset.rows, found.validation, seed)
+    reader.check_rows(which, len(rows))
     arrays = {path: np.array(value, order="C") for path, value in weights.items()}
     state = TrainState(arrays, {}, seed, epochs)
     programs = Programs(program, found.steps, reader.rows_axis, compile_graph, state, models)

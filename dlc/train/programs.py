@@ -31,6 +31,7 @@ class Fed:
     def __init__(
         self, executable: Executable, rows_axis: str | None, hypers: Mapping[str, Any]
     ) -> None:
+        """`rows_axis` is the size of the batch where the executable needs it, else None."""
         self.executable = executable
         self._data = {p.name for p in executable.inputs if p.role == "data"}
         self._clocks = {
@@ -74,7 +75,8 @@ class StepRunner(Fed):
     ) -> None:
         self.step = step
         self.metrics: StepMetrics = split(step.name, graph, rows_axis)
-        super().__init__(bound(self.metrics.graph, factory, arrays), rows_axis, hypers)
+        needed = rows_axis_of(self.metrics.graph, rows_axis)
+        super().__init__(bound(self.metrics.graph, factory, arrays), needed, hypers)
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +114,11 @@ class EvaluationRunner:
         for stage in self.stages:
             data = stage.run(data, rows, clocks)
         return self.last.run(data, rows, clocks)
+
+
+def rows_axis_of(graph: Graph, rows_axis: str) -> str | None:
+    """The axis of the rows, if its size is one of the graph's run-time sizes."""
+    return rows_axis if rows_axis in all_symbols(graph) else None
 
 
 def bound(graph: Graph, factory: Factory, arrays: Mapping[str, Array]) -> Executable:
@@ -226,8 +233,7 @@ class Programs:
 
     def _fed(self, graph: Graph) -> Fed:
         executable = bound(graph, self._factory, self._state.arrays)
-        mentioned = self._rows_axis in all_symbols(graph)
-        return Fed(executable, self._rows_axis if mentioned else None, self._hypers)
+        return Fed(executable, rows_axis_of(graph, self._rows_axis), self._hypers)
 
     def _own_model(self, name: str) -> Executable:
         return bound(self._program.models[name].graph, self._factory, self._state.arrays)

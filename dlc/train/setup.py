@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from dlc.diagnostics import Diagnostic, DlcError, fail
-from dlc.diagnostics.data import DataNotGiven, NoRows, ValidationEmpty
+from dlc.diagnostics.data import DataNotGiven, NoRows, RowsFixed, ValidationEmpty
 from dlc.diagnostics.running import (
     DataChanged,
     NothingMatched,
@@ -83,7 +83,6 @@ def read_data(
     Raises DlcError (E07xx).
     """
     reader = Reader(program, recipe)
-    rows_axis = next(iter(recipe.batch), reader.rows_axis)
     train = reader.read(data if data is not None else recipe.data, "data")
     if train is None:
         parameters = tuple(dict.fromkeys(p.name for s in recipe.steps for p in s.inputs))
@@ -100,11 +99,16 @@ def read_data(
         rows, held_rows = split(train.rows, own, seed)
         if not (len(rows) and len(held_rows)):
             raise fail(ValidationEmpty(own, train.rows))
-    batch = recipe.batch.get(rows_axis, len(rows))
+    batch = recipe.batch.get(reader.rows_axis, len(rows))
     if recipe.settings.get("drop_last") and len(rows) < batch:
         raise fail(NoRows(train.name, f"{len(rows):,} rows are less than a batch of {batch:,}"))
     tested = reader.read(test if test is not None else recipe.test, "test", train)
-    return Data(rows_axis, batch, train, rows, held, held_rows, tested)
+    reader.check_rows("training", len(rows))
+    if held is not None:
+        reader.check_rows("validation", len(held_rows))
+    if tested is not None:
+        reader.check_rows("test", tested.rows)
+    return Data(reader.rows_axis, batch, train, rows, held, held_rows, tested)
 
 
 class Reader:
@@ -116,6 +120,13 @@ class Reader:
         self.ports: list[Port] = [port for step in recipe.steps for port in step.inputs]
         first = next((p.type.axes[0].name for p in self.ports if p.type.dims), "")
         self.rows_axis = next(iter(recipe.batch), first)
+
+    def check_rows(self, purpose: str, rows: int) -> None:
+        """Raises DlcError (E0737) if the axis of the rows is declared with another size."""
+        for port in self.ports:
+            for axis, size in port.type.dims:
+                if axis.name == self.rows_axis and size.constant not in (None, rows):
+                    raise fail(RowsFixed(purpose, axis.name, size.value({}), rows, port.span))
 
     def read(
         self, given: Given | DataSpec | None, name: str, train: Dataset | None = None
