@@ -12,8 +12,10 @@ from dlc.graph import Axis, Graph, Node, Size, TensorType, rebuilt, rewrite
 from dlc.schedule.facts import PART, Facts, estimate, volume
 
 PARTS = 8
-RESULT = 1 << 16
-"""The most elements of a result that is summed in parts."""
+RESULT, RUN_TIME_RESULT = 1 << 16, 1 << 13
+"""The most elements of a result that is summed in parts; of one that grows with the batch."""
+SUMMED = 64 * PARTS
+"""The fewest elements that are summed into each: a part costs a store and a load."""
 LEAST = {"dot": 1 << 22, "reduce_sum": 1 << 17}
 """The fewest multiply-adds or additions that are worth a second pass."""
 
@@ -45,7 +47,10 @@ def _cut_axis(facts: Facts, node: Node, lanes: int) -> Axis | None:
     over: tuple[Axis, ...] = node.attrs["over"]
     sizes = {a: node.args[0].type.size(a) for a in over}
     result, summed = volume(node.type.sizes), volume(sizes.values())
-    if result > RESULT or result * summed < least or summed < PARTS * PARTS:
+    grows = any(n.constant is None for n in node.type.sizes)
+    if result > (RUN_TIME_RESULT if grows else RESULT) or result * summed < least:
+        return None
+    if summed < SUMMED:
         return None
     wide = any(n.constant is not None and n.constant >= lanes // 2 for n in node.type.sizes)
     innermost = {x.type.axes[-1] for x in node.args}
