@@ -61,7 +61,7 @@ class CheckedExecutable(NativeExecutable):
     ) -> dict[str, Array]:
         sized = entry.sized
         results = self._outputs(sized, arrays, None)
-        caller = {(False, name): array for name, array in {**self._bound, **arrays}.items()}
+        caller = {(False, name): array for name, array in {**self.bound, **arrays}.items()}
         caller |= {(True, name): array for name, array in results.items()}
         native = self._packed(arrays, results)
         caller |= native

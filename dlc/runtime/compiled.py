@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections import OrderedDict
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -16,6 +15,7 @@ from dlc.ops import NUMPY_DTYPES
 from dlc.reference.feeds import bind_feeds, run_checks
 from dlc.runtime import pool
 from dlc.runtime.blocks import address_of, pack_bf16, unpack_bf16
+from dlc.runtime.choice import Choice
 from dlc.runtime.executable import Array, Port
 from dlc.runtime.native import LOADER
 from dlc.runtime.workspace import Sized, Workspace, size_plan
@@ -24,9 +24,6 @@ from dlc.schedule.plan import Plan, PlanPort, Row
 BOUND_ROLES = ("param", "state", "slot")
 KEPT_SHAPES = 8
 """How many combinations of shapes stay laid out."""
-SMALL_SECONDS = 200e-6
-"""Runs below this are timed on one thread too, and go on with what was faster."""
-_TRIALS = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,33 +37,12 @@ class RowTime:
     wait_seconds: float
 
 
-@dataclass(slots=True)
-class _Trial:
-    """Finds whether a short program runs faster alone than on the pool."""
-
-    alone: bool = False
-    left: int = 2 * _TRIALS
-    best: list[float] = field(default_factory=lambda: [float("inf"), float("inf")])
-
-    def told(self, seconds: float) -> None:
-        """Takes the time of a run made as `alone` says, and decides how the next is made."""
-        if not self.left:
-            return
-        self.left -= 1
-        self.best[self.alone] = min(self.best[self.alone], seconds)
-        if self.left == _TRIALS:
-            self.alone = self.best[False] < SMALL_SECONDS
-            self.left = _TRIALS if self.alone else 0
-        elif self.left == 0:
-            self.alone = self.best[True] <= self.best[False]
-
-
 @dataclass(slots=True, eq=False)
 class Entry:
     """What is kept for one combination of shapes."""
 
     sized: Sized
-    trial: _Trial
+    choice: Choice
 
 
 class NativeExecutable:
@@ -96,22 +72,23 @@ class NativeExecutable:
             if b.place == "constant"
         }
         self._fed = tuple(p for p in plan.inputs if p.role not in BOUND_ROLES)
-        self._fed_dtypes = tuple((p.name, np.dtype(NUMPY_DTYPES[p.dtype])) for p in self._fed)
+        self.fed_dtypes = tuple((p.name, np.dtype(NUMPY_DTYPES[p.dtype])) for p in self._fed)
         self._types = {p.name: TensorType(p.dtype, p.dims) for p in plan.inputs}
-        self._half = {
+        self.result_dtypes = tuple((p.name, np.dtype(NUMPY_DTYPES[p.dtype])) for p in plan.outputs)
+        self.half = {
             (is_output, port.name)
             for is_output, ports in ((False, plan.inputs), (True, plan.outputs))
             for port in ports
             if port.dtype == "bf16"
         }
-        self._range_checks = [c for c in plan.checks if isinstance(c, RangeCheck)]
+        self.range_checks = [c for c in plan.checks if isinstance(c, RangeCheck)]
         self._size_checks = [c for c in plan.checks if isinstance(c, SizeCheck)]
         places = list(enumerate(plan.buffers))
         self._changing = [
             (k, b.place == "output", b.port) for k, b in places if b.place in ("input", "output")
         ]
         self._staying = [(k, b.port) for k, b in places if b.place == "bound"]
-        self._bound: dict[str, Array] = {}
+        self.bound: dict[str, Array] = {}
         self._entries: OrderedDict[Any, Entry] = OrderedDict()
         self._lock = threading.Lock()
 
@@ -130,7 +107,7 @@ class NativeExecutable:
             array = arrays[port.name]
             _check_bound(port, array)
             found[port.name] = array
-        self._bound = found
+        self.bound = found
 
     def run(
         self,
@@ -148,8 +125,7 @@ class NativeExecutable:
     ) -> tuple[RowTime, ...]:
         """The mean times of the rows over some runs, in the order of the plan."""
         entry, arrays = self._enter(feeds, sizes)
-        alone = entry.trial.alone and not entry.trial.left
-        count = 1 if alone else self.threads or pool.threads()
+        count = 1 if entry.choice.alone else self.threads or pool.threads()
         table = np.zeros((count, len(self.plan.rows), 2), np.int64)
         for _ in range(runs):
             self._run(entry, arrays, None, table)
@@ -159,6 +135,10 @@ class NativeExecutable:
             for row, (work, wait) in zip(self.plan.rows, seconds, strict=True)
         )
 
+    def entry_of(self, feeds: Mapping[str, Array]) -> Entry | None:
+        """What is kept for arrays like these; None where they are new or would be converted."""
+        return self._known(feeds, None)[0]
+
     def _enter(
         self, feeds: Mapping[str, Array], sizes: Mapping[str, int] | None
     ) -> tuple[Entry, dict[str, Array]]:
@@ -166,20 +146,20 @@ class NativeExecutable:
         entry, arrays = self._known(feeds, sizes)
         if entry is None:
             entry, arrays = self._first(feeds, sizes)
-        if self._range_checks:
-            everything = {**self._bound, **arrays}
-            run_checks(self._range_checks, everything, entry.sized.sizes)
+        if self.range_checks:
+            everything = {**self.bound, **arrays}
+            run_checks(self.range_checks, everything, entry.sized.sizes)
         return entry, arrays
 
     def _known(
         self, feeds: Mapping[str, Array], sizes: Mapping[str, int] | None
     ) -> tuple[Entry | None, dict[str, Array]]:
         """The entry of shapes seen before, where no array needs to be converted."""
-        if len(feeds) != len(self._fed_dtypes):
+        if len(feeds) != len(self.fed_dtypes):
             return None, {}
         arrays: dict[str, Array] = {}
         shapes: list[Any] = [tuple(sizes.items())] if sizes else []
-        for name, dtype in self._fed_dtypes:
+        for name, dtype in self.fed_dtypes:
             array = feeds.get(name)
             if type(array) is not np.ndarray or array.dtype != dtype:
                 return None, {}
@@ -207,7 +187,7 @@ class NativeExecutable:
             entry = self._entries.get(key)
             if entry is None:
                 sized = size_plan(self.plan, self._addresses, self._constants, found.sizes)
-                entry = self._entries[key] = Entry(sized, _Trial())
+                entry = self._entries[key] = Entry(sized, Choice())
             self._entries.move_to_end(key)
             if len(self._entries) > KEPT_SHAPES:
                 self._entries.popitem(last=False)
@@ -221,12 +201,12 @@ class NativeExecutable:
         profile: Array | None,
     ) -> dict[str, Array]:
         results = self._outputs(entry.sized, arrays, out)
-        native = self._packed(arrays, results) if self._half else {}
+        native = self._packed(arrays, results) if self.half else {}
         work = entry.sized.take(fill_nan=self.fill_nan)
         try:
             self._place(work, entry.sized, arrays, results, native)
             if profile is None:
-                self._walk(work, entry.trial)
+                entry.choice.run(work, self.threads or pool.threads())
             else:
                 work.set_profile(profile)
                 pool.run_job(work.job_address, len(profile))
@@ -243,8 +223,8 @@ class NativeExecutable:
 
         By whether they are outputs, and name: an output may be called as an input.
         """
-        held = {False: {**self._bound, **arrays}, True: results}
-        return {(o, n): pack_bf16(held[o][n]) for o, n in self._half if n in held[o]}
+        held = {False: {**self.bound, **arrays}, True: results}
+        return {(o, n): pack_bf16(held[o][n]) for o, n in self.half if n in held[o]}
 
     def _unpack(
         self,
@@ -255,31 +235,21 @@ class NativeExecutable:
         for (is_output, name), bits in native.items():
             if is_output:
                 unpack_bf16(bits, results[name])
-            elif name in self._bound and name not in arrays:
-                unpack_bf16(bits, self._bound[name])
-
-    def _walk(self, work: Workspace, trial: _Trial) -> None:
-        count = self.threads or pool.threads()
-        if count == 1 or (trial.alone and not trial.left):
-            pool.run_job(work.job_address, 1)
-            return
-        work.set_spin(pool.spin_turns(count))
-        start = time.perf_counter()
-        pool.run_job(work.job_address, 1 if trial.alone else count)
-        trial.told(time.perf_counter() - start)
+            elif name in self.bound and name not in arrays:
+                unpack_bf16(bits, self.bound[name])
 
     def _outputs(
         self, sized: Sized, arrays: Mapping[str, Array], out: Mapping[str, Array] | None
     ) -> dict[str, Array]:
         """An array for each output: those of `out` where the kernels can write into them."""
         results = {}
-        for port in self.plan.outputs:
-            dtype, shape = NUMPY_DTYPES[port.dtype], sized.shapes[port.name]
-            wanted = out.get(port.name) if out else None
-            if wanted is not None and _writable(wanted, np.dtype(dtype), shape, arrays):
-                results[port.name] = wanted
+        for name, dtype in self.result_dtypes:
+            shape = sized.shapes[name]
+            wanted = out.get(name) if out else None
+            if wanted is not None and _writable(wanted, dtype, shape, arrays):
+                results[name] = wanted
             else:
-                results[port.name] = np.empty(shape, dtype)
+                results[name] = np.empty(shape, dtype)
         return results
 
     def _place(
@@ -299,7 +269,7 @@ class NativeExecutable:
             address = address_of(array)
             for slot in sized.places[k]:
                 words[slot] = address
-        bound = self._bound
+        bound = self.bound
         if work.bound is bound and len(arrays) == len(self._fed) and not native:
             return
         work.bound = bound

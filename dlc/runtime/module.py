@@ -25,8 +25,11 @@ from dlc.runtime.artifact import Contents
 from dlc.runtime.executable import Array, Executable, Factory, Port, ports
 from dlc.runtime.params import Params, params_of
 from dlc.runtime.probe import COTANGENT, gradient_graph, value_graph
+from dlc.runtime.quick import Quick, quick_of
 from dlc.runtime.rows import in_parts
 
+_WHOLE = ("", "")
+"""The key of the program of a whole call."""
 ASKED = ("data", "hyper", "clock")
 """The roles of what a call gives, or leaves at its default."""
 
@@ -94,6 +97,9 @@ class Model:
         self._lock = threading.Lock()
         inputs, self._outputs = ports(graph)
         self._inputs = tuple(p for p in inputs if p.role == "data")
+        self._quick: Quick | None = None
+        self._asked = False
+        """Whether it is known if there is a quick way."""
 
     @property
     def signature(self) -> str:
@@ -123,8 +129,17 @@ class Model:
         sizes that no input has. `out` is an array for the result, or a sequence or mapping of
         them. Raises DlcError (E0710 to E0718, E0791 to E0796) where an array does not fit.
         """
-        results = self._run(("", ""), lambda: self._graph, arguments, named, out)
-        return _unwrapped(results)
+        if out is not None or named:
+            return _unwrapped(self._run(_WHOLE, lambda: self._graph, arguments, named, out))
+        quick = self._quick
+        found = None if quick is None else quick.run(arguments)
+        if quick is None or found is None:
+            results = self._run(_WHOLE, lambda: self._graph, arguments, named, out)
+            self._learn(arguments)
+            return _unwrapped(results)
+        if len(found) == 1:
+            return found[0]
+        return Outputs(dict(zip(quick.results, found, strict=True)))
 
     def value(self, path: str, *arguments: object, **named: object) -> Array:
         """An intermediate value: the result of an instance (`LeNet.conv_1`), or an input.
@@ -156,7 +171,7 @@ class Model:
 
     def prepare(self) -> Executable:
         """The program of a call, built if it is not yet."""
-        return self._prepared(("", ""), lambda: self._graph).program
+        return self._prepared(_WHOLE, lambda: self._graph).program
 
     def _run(
         self,
@@ -171,10 +186,20 @@ class Model:
         outs = None if out is None else self._outs(out, self._sizes(entry, feeds, sizes))
         return entry.program.run(feeds, sizes, outs)
 
+    def _learn(self, arguments: Sequence[object]) -> None:
+        """Lets the next call on arrays like these take the quick way."""
+        if self._quick is None and not self._asked:
+            entry = self._entries[_WHOLE]
+            names = [port.name for port in self._inputs]
+            self._quick = quick_of(entry.program, names, entry.defaults)
+            self._asked = True
+        if self._quick is not None and len(arguments) == len(self._inputs):
+            self._quick.learn(arguments)
+
     def _prepared(self, key: tuple[str, str], make: Callable[[], Graph]) -> _Entry:
         with self._lock:
             if key not in self._entries:
-                stored = self._stored(self.name) if key == ("", "") else None
+                stored = self._stored(self.name) if key == _WHOLE else None
                 graph = make()
                 program = in_parts(stored or self._build(graph), graph)
                 program.bind(self._params.arrays)
@@ -272,6 +297,7 @@ class Module:
             for name, graph in contents.graphs.items()
         }
         """The models by name."""
+        self._one = next(iter(self.models.values())) if len(self.models) == 1 else None
         taken = set(dir(type(self))) | set(self.__dict__)
         self.__dict__.update({n: m for n, m in self.models.items() if n not in taken})
 
@@ -296,7 +322,10 @@ class Module:
 
     def __call__(self, *arguments: object, out: object = None, **named: object) -> Any:
         """Calls the one model; see `Model.__call__`."""
-        return self.only()(*arguments, out=out, **named)
+        model = self._one or self.only()
+        if out is None and not named:
+            return model(*arguments)
+        return model(*arguments, out=out, **named)
 
     def value(self, path: str, *arguments: object, **named: object) -> Array:
         """An intermediate value of the model that the path begins with; see `Model.value`."""

@@ -70,12 +70,12 @@ def spin_turns(count: int) -> int:
 def run_job(job: int, count: int) -> None:
     """Runs the job at an address on `count` threads; alone if the pool is taken."""
     if count == 1 or not _STATE.lock.acquire(blocking=False):
-        walker().walk(job, 0, 1)
+        walker().alone(job)
         return
     try:
         pool = _pool(count)
         if pool is None:
-            walker().walk(job, 0, 1)
+            walker().alone(job)
         else:
             pool.native.launch(pool.address, job)
     finally:

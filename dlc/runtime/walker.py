@@ -183,6 +183,12 @@ exit:
   ret void
 }}
 
+; All of a job on the calling thread.
+define void @alone(ptr %job) nounwind {{
+  call void @walk(ptr %job, i64 0, i64 1)
+  ret void
+}}
+
 ; A thread of the pool: waits for jobs after `first`, walks its share, until told to end.
 define void @serve(ptr %pool, i64 %thread, i64 %first) nounwind {{
 entry:
@@ -295,6 +301,8 @@ class Walker:
 
     walk: Any
     """(job, thread, threads): one thread's share."""
+    alone: Any
+    """(job): all of it on this thread."""
     serve: Any
     """(pool, thread, number of the last job)."""
     launch: Any
@@ -306,8 +314,8 @@ class Walker:
 @lru_cache(maxsize=1)
 def walker() -> Walker:
     """The native functions of this process."""
-    names = ("walk", "serve", "launch", "stop")
-    counts = (3, 3, 2, 1)
+    names = ("walk", "alone", "serve", "launch", "stop")
+    counts = (3, 1, 3, 2, 1)
     addresses = LOADER.assemble(walker_text(), names)
     return Walker(
         *(

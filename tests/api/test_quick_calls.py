@@ -1,0 +1,264 @@
+"""Calls after the first one of a shape: the quick way gives what the whole way gives."""
+
+import os
+import threading
+
+import numpy as np
+import pytest
+from small_modules import ROWS, F, N, dense_graph, expected, module, noise_graph, pair_graph
+
+import dlc
+from dlc.graph import Axis, Graph, RangeCheck, Size, TensorType, input_node
+from dlc.ops import build
+from dlc.runtime.build import build_executable
+from dlc.runtime.choice import RAPID_RUNS, SMALL_SECONDS, TRIALS, Choice, Trial
+from dlc.runtime.compiled import NativeExecutable
+from dlc.runtime.interpreted import Interpreted
+from dlc.runtime.quick import Quick, quick_of
+
+X = np.random.default_rng(0).normal(size=(5, 3)).astype(np.float32)
+
+
+@pytest.fixture
+def quick(monkeypatch):
+    """How many runs took the quick way."""
+    taken = []
+    run = Quick.run
+
+    def counted(self, arrays):
+        results = run(self, arrays)
+        taken.append(results is not None)
+        return results
+
+    monkeypatch.setattr(Quick, "run", counted)
+    return lambda: sum(taken)
+
+
+def picking_graph():
+    """T(k: i32[N]) -> f32[N, F=3]: rows of a table."""
+    table = input_node("T.table", TensorType.of("f32", [(Axis("K"), 4), (F, 3)]), "param")
+    index = input_node("k", TensorType.of("i32", [(N, ROWS)]))
+    rows = build.gather(table, [index], [Axis("K")])
+    check = RangeCheck("k", Size.of(4), Axis("K"))
+    return Graph((table, index), {"out": rows}, (check,))
+
+
+def test_later_calls_of_each_shape(quick):
+    net = module()
+    for turn in range(3):
+        for rows in (5, 1, 0, 5):
+            np.testing.assert_array_equal(net(X[:rows]), expected(X[:rows]), str(turn))
+    assert quick() == 3 * 4 - 3
+
+
+def test_each_call_returns_an_array_of_its_own(quick):
+    net = module()
+    net(X)
+    first, second = net(X), net(X + 1)
+    np.testing.assert_array_equal(first, expected(X))
+    np.testing.assert_array_equal(second, expected(X + 1))
+    assert quick() == 2
+
+
+def test_params_that_change_are_seen(quick):
+    net = module()
+    net(X)
+    net.params["M.fc.offset"] = np.array([3, 4], np.float32)
+    after = np.maximum(X @ net.params["M.fc.weight"] + np.array([3, 4], np.float32), 0)
+    np.testing.assert_array_equal(net(X), after)
+    assert quick() == 1
+
+
+def test_other_bindings_are_seen(quick):
+    net = module()
+    net(X)
+    program = net.only().prepare()
+    weights = {path: array * 2 for path, array in net.params.items()}
+    program.bind(weights)
+    for _ in range(2):
+        np.testing.assert_array_equal(net(X), 2 * expected(X))
+    assert quick() == 1
+
+
+def test_what_is_not_alike_goes_the_whole_way(quick):
+    net = module()
+    net(X)
+    strided = np.repeat(X, 2, axis=0)[::2]
+    for other in (X.tolist(), X.astype(np.float64), np.asfortranarray(X), strided):
+        np.testing.assert_array_equal(net(other), expected(X))
+    with pytest.raises(dlc.DlcError, match="E0713"):
+        net(X[:, :2].copy())
+    with pytest.raises(dlc.DlcError, match="number 2"):
+        net(X, X)
+    with pytest.raises(dlc.DlcError):
+        net()
+    out = np.empty((5, 2), np.float32)
+    assert net(X, out=out) is out
+    assert quick() == 0
+    readonly = X.copy()
+    readonly.flags.writeable = False
+    np.testing.assert_array_equal(net(readonly), expected(X))
+    np.testing.assert_array_equal(net(X), expected(X))
+    assert quick() == 2
+
+
+def test_several_results_keep_their_names(quick):
+    net = module(P=pair_graph())
+    whole, again = net(X[0]), net(X[0])
+    assert quick() == 1
+    assert again.names == whole.names
+    for name, array in again.named().items():
+        np.testing.assert_array_equal(array, whole.named()[name])
+
+
+def test_defaults_stay_and_sizes_without_inputs_go_the_whole_way(quick):
+    net = module(G=noise_graph())
+    first, again, other = net(N=4), net(N=4), net(N=4, seed=1)
+    np.testing.assert_array_equal(first, again)
+    assert not np.array_equal(first, other)
+    assert quick() == 0
+
+
+def test_numbers_outside_are_refused_each_time():
+    program = build_executable(picking_graph())
+    table = np.arange(12, dtype=np.float32).reshape(4, 3)
+    program.bind({"T.table": table})
+    quick = quick_of(program, ["k"], {})
+    assert quick is not None
+    good = np.array([3, 0, 1], np.int32)
+    assert quick.run([good]) is None
+    program.run({"k": good})
+    quick.learn([good])
+    (found,) = quick.run([good])
+    np.testing.assert_array_equal(found, table[good])
+    for bad in (-1, 4, -(2**31)):
+        assert quick.run([np.array([0, bad, 1], np.int32)]) is None
+    assert quick.run([np.array([0, 1], np.int32)]) is None
+    assert quick.run([good.astype(np.int64)]) is None
+
+
+def test_threads_at_once(quick):
+    net = module()
+    net(X)
+    wrong = []
+
+    def work(seed):
+        x = np.random.default_rng(seed).normal(size=(5, 3)).astype(np.float32)
+        want = expected(x)
+        for _ in range(200):
+            if not np.array_equal(net(x), want):
+                wrong.append(seed)
+
+    many = [threading.Thread(target=work, args=(seed,)) for seed in range(6)]
+    for thread in many:
+        thread.start()
+    for thread in many:
+        thread.join()
+    assert not wrong
+    assert quick() == 1200
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # Python 3.12 warns of threads
+def test_a_forked_process():
+    net = module()
+    for _ in range(2):
+        net(X)
+    child = os.fork()
+    if child == 0:
+        os._exit(0 if np.array_equal(net(X), expected(X)) else 1)
+    assert os.waitpid(child, 0)[1] == 0
+
+
+def test_another_number_of_threads():
+    net = module()
+    try:
+        for threads in (1, 2, 3, 1):
+            dlc.set_threads(threads)
+            for _ in range(2 * TRIALS + RAPID_RUNS + 4):
+                np.testing.assert_array_equal(net(X), expected(X))
+    finally:
+        dlc.set_threads(None)
+
+
+def told(pooled, single):
+    trial = Trial()
+    while not trial.over:
+        trial.told(single if trial.alone else pooled, alone=trial.alone)
+    return trial
+
+
+def test_a_trial_prefers_what_was_faster():
+    assert not told(2 * SMALL_SECONDS, 0.0).single
+    assert not told(SMALL_SECONDS / 4, SMALL_SECONDS / 2).alone
+    assert told(SMALL_SECONDS / 2, SMALL_SECONDS / 4).alone
+    assert told(SMALL_SECONDS / 2, SMALL_SECONDS / 2).alone
+    trial = told(2 * SMALL_SECONDS, 0.0)
+    trial.told(1.0, alone=False)
+    assert len(trial.pooled) == TRIALS
+
+
+class Clock:
+    """Time that passes only where a run says so."""
+
+    def __init__(self, monkeypatch, pooled, woken, single):
+        self.now, self.asleep, self.ways = 1.0, True, []
+        self.seconds = pooled, woken, single
+        monkeypatch.setattr("time.perf_counter", lambda: self.now)
+        monkeypatch.setattr("dlc.runtime.pool.run_job", self.run)
+
+    def run(self, _job, count):
+        pooled, woken, single = self.seconds
+        self.ways.append(count)
+        self.now += single if count == 1 else woken if self.asleep else pooled
+        self.asleep = count == 1
+
+
+class Work:
+    job_address = 0
+
+    def set_spin(self, turns):
+        pass
+
+
+def ways(monkeypatch, clock, pauses):
+    """How many threads the runs took that began after these pauses."""
+    choice = Choice()
+    for pause in pauses:
+        clock.now += pause
+        clock.asleep |= pause > 0
+        choice.run(Work(), 2)
+    return clock.ways
+
+
+PAUSED, RAPID = [1.0] * 40, [1.0, *[0.0] * 40]
+
+
+def test_a_pool_is_woken_only_where_that_pays(monkeypatch):
+    """Seconds: with the pool awake, with it asleep, alone."""
+    small, middle, large = (50e-6, 100e-6, 40e-6), (50e-6, 100e-6, 90e-6), (50e-6, 100e-6, 150e-6)
+    last = {}
+    for name, seconds in (("small", small), ("middle", middle), ("large", large)):
+        for pauses in (PAUSED, RAPID):
+            with monkeypatch.context() as patch:
+                clock = Clock(patch, *seconds)
+                last[name, len(set(pauses))] = ways(patch, clock, pauses)[-1]
+    assert last == {
+        ("small", 1): 1, ("small", 2): 1, ("middle", 1): 1, ("middle", 2): 2,
+        ("large", 1): 2, ("large", 2): 2,
+    }  # fmt: skip
+
+
+def test_after_a_pause_the_pool_sleeps_again(monkeypatch):
+    clock = Clock(monkeypatch, 50e-6, 100e-6, 90e-6)
+    found = ways(monkeypatch, clock, PAUSED + RAPID + PAUSED)
+    assert found[len(PAUSED) + len(RAPID) - 1] == 2
+    assert found[-len(PAUSED) :] == [1] * len(PAUSED)
+
+
+def test_only_native_programs_whose_inputs_are_all_named_have_a_quick_way():
+    net = module()
+    program = net.only().prepare()
+    assert quick_of(program, [], {}) is None
+    assert quick_of(Interpreted(dense_graph()), ["x"], {}) is None
+    assert quick_of(program, ["x"], {}) is not None
+    assert isinstance(program.program, NativeExecutable)
