@@ -6,7 +6,7 @@ import itertools
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from dlc.graph import Axis, Graph, Node, Size, users
+from dlc.graph import Axis, Graph, Node, Size, TensorType, users
 from dlc.ops import REGISTRY
 from dlc.schedule.access import Access, Env, Tests, own_env
 from dlc.schedule.index import Affine, Iter, at
@@ -73,13 +73,16 @@ class Facts:
         return Iter(table[axis], size)
 
     def free(self, node: Node) -> dict[Axis, Iter]:
-        """The loops over a node's own axes; those of size 1 have none."""
+        """The loops over a node's own axes; those of size 1 have none.
+
+        A merged axis has a loop for each of its parts, which are what it is computed from.
+        """
         one = Size.of(1)
-        return {a: self.loop(node, a, n) for a, n in node.type.dims if n != one}
+        return {a: self.loop(node, a, n) for a, n in _walked(node).dims if n != one}
 
     def env(self, node: Node) -> Env:
         """The index of a node at its own loops."""
-        return own_env(node, self.free(node))
+        return _own_env(node, self.free(node))
 
     def reduction(self, node: Node) -> Reduction:
         """The reduction of a node at its own loops."""
@@ -88,6 +91,22 @@ class Facts:
     def producers(self, node: Node) -> tuple[Node, ...]:
         """The stored nodes that a real node reads."""
         return tuple(dict.fromkeys(r.source for r in self.readings[node]))
+
+
+def _walked(node: Node) -> TensorType:
+    """The axes that a node's loops walk along."""
+    return node.args[0].type if node.op == "merge" else node.type
+
+
+def _own_env(node: Node, iters: dict[Axis, Iter]) -> Env:
+    env = own_env(node.args[0] if node.op == "merge" else node, iters)
+    if node.op == "merge":
+        whole = Affine()
+        for axis in node.attrs["axes"]:
+            whole = whole * _walked(node).size(axis) + env[axis]
+        env = {a: env[a] for a in node.type.axes if a != node.attrs["into"]}
+        env[node.attrs["into"]] = whole
+    return env
 
 
 def find_facts(graph: Graph) -> Facts:
@@ -219,7 +238,7 @@ def _under_window(facts: Facts, node: Node) -> bool:
 
 def _read(facts: Facts, node: Node) -> None:
     """Find what a real node reads, and name its loops after those of what it reads."""
-    probe = {a: Iter(Axis(a.name, -next(_unique)), n) for a, n in node.type.dims}
+    probe = {a: Iter(Axis(a.name, -next(_unique)), n) for a, n in _walked(node).dims}
     reduced: dict[Axis, Iter] = {}
 
     def loop(owner: Node, axis: Axis, size: Size) -> Iter:
@@ -230,7 +249,7 @@ def _read(facts: Facts, node: Node) -> None:
         return reduced[key]
 
     owners: list[tuple[Node, Axis, Iter]] = []
-    env = own_env(node, probe)
+    env = _own_env(node, probe)
     readings = _probe(facts, node, env, loop)
     table = facts.canon.setdefault(node, {})
     taken: set[Axis] = set()

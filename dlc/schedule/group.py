@@ -175,8 +175,8 @@ def _distinct(expr: object, seen: dict[int, int]) -> int:
 def _by_stride(state: Grouping, node: Node, outer: list[Iter]) -> list[Iter]:
     """Outer loops with the largest strides of the result first."""
     order = state.layout.order(node)
-    free = state.facts.free(node)
-    rank = {free[a]: i for i, a in enumerate(order) if a in free}
+    env = state.facts.env(node)
+    rank = {i: n for n, a in enumerate(order) for i in env[a].iters}
     return sorted(outer, key=lambda i: rank[i])
 
 
