@@ -17,6 +17,8 @@ def print_kernel(kernel: Kernel, lanes: int) -> Printed:
     printer = Printer(kernel, lanes, flat=is_flat(kernel) and kernel.lane is not None)
     if kernel.template == "sort":
         printer.sort()
+    elif kernel.template == "turn":
+        printer.turn()
     else:
         printer.units()
     return printer.finish()

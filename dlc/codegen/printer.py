@@ -241,6 +241,38 @@ class Printer(Sums):
             value = f"add(load_masked_{dtype}({base}, {where}, {mask}), {value})"
         self.line(f"store_masked_{dtype}({base}, {where}, {value}, {mask})")
 
+    def turn(self) -> None:
+        """A transposition in square blocks; what is left at the ends, row by row."""
+        (store,) = self.kernel.nests[0].body
+        assert isinstance(store, Store)
+        *_, row, lane = self.kernel.units
+        load = store.expr
+        assert load.buffer is not None
+        places = [
+            (self.argument(buffer), self.scalar(offset, {}), self.size(offset.step(i, self.lanes)))  # type: ignore[arg-type]
+            for buffer, offset, i in (
+                (store.buffer, store.offset, row),
+                (load.buffer, load.offset, lane),
+            )
+        ]
+        self.line("for unit in range(lo, hi):")
+        self.depth += 1
+        self.decode()
+        inside = [f"{self.name(i)} + {self.lanes} <= {self.size(i.size)}" for i in (row, lane)]
+        self.line(f"if {' and '.join(inside)}:")
+        parts = ", ".join(", ".join(place) for place in places)
+        self.line(f"    turn_{store.buffer.dtype}({parts})")
+        self.line("else:")
+        self.tile = {lane: self.lanes}
+        end = f"imin({self.name(row)} + {self.lanes}, {self.size(row.size)})"
+
+        def rows() -> None:
+            self.line(f"for {self.name(row)} in range({self.name(row)}, {end}):")
+            self.scoped(lambda: self.store([store]))
+
+        self.scoped(rows)
+        self.depth -= 1
+
     def sort(self) -> None:
         """Bottom-up merge sort of indices, stable, NaN last; one unit sorts a row."""
         (load, store) = self.kernel.nests[0].body

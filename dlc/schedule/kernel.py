@@ -169,7 +169,8 @@ class Kernel:
     blocks: Blocks | None = None
     """Of a contraction."""
     contraction: bool = False
-    template: Literal["nests", "sort"] = "nests"
+    template: Literal["nests", "sort", "turn"] = "nests"
+    """`turn`: one store of one load, whose neighbours lie along the last two loops of `units`."""
     spans: tuple[Span, ...] = ()
 
     @property

@@ -44,6 +44,8 @@ def tile(kernel: Kernel, target: Target) -> None:
     if kernel.template == "sort":
         kernel.units = list(kernel.outer)
         return
+    if _turns(kernel, target):
+        return
     for nest in kernel.nests:
         order_loops(kernel, nest)
     kernel.lane = _best_lane(kernel, target)
@@ -52,6 +54,34 @@ def tile(kernel: Kernel, target: Target) -> None:
         nest.free.sort(key=lambda i: i == kernel.lane)
         nest.reduced.sort(key=lambda i: i == kernel.lane)
     _cut(kernel, target)
+
+
+def _turns(kernel: Kernel, target: Target) -> bool:
+    """Whether a kernel only transposes; then it does so in square blocks."""
+    if len(kernel.nests) != 1 or kernel.nests[0].free or kernel.nests[0].reduced:
+        return False
+    (statement,) = kernel.nests[0].body if len(kernel.nests[0].body) == 1 else (None,)
+    if not isinstance(statement, Store) or statement.add or statement.expr.op != "load":
+        return False
+    load = statement.expr
+    same = load.buffer is not None and load.buffer.dtype == statement.buffer.dtype
+    if load.tests or not same or load.dtype not in ("f32", "i32"):
+        return False
+    one, lanes = Size.of(1), target.lanes
+    loops = [i for i in kernel.outer if estimate(i.size) >= lanes // 2]
+    for a in loops:
+        for b in loops:
+            steps = [x.step(i, lanes) for x in (statement.offset, load.offset) for i in (a, b)]
+            if (
+                a != b
+                and None not in steps
+                and steps[0] == one == steps[3]
+                and one not in steps[1:3]
+            ):
+                kernel.template, kernel.lane, kernel.tile = "turn", a, {a: lanes, b: lanes}
+                kernel.units = [*(i for i in kernel.outer if i not in (a, b)), b, a]
+                return True
+    return False
 
 
 def accesses(kernel: Kernel) -> Iterator[Access]:

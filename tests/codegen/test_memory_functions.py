@@ -153,3 +153,15 @@ def kernel(lo, hi, args):
     assert (places % 64 == 0).all()
     assert (places == places[0]).all()
     assert places[0, 0] != places[0, 1]
+
+
+@pytest.mark.parametrize("dtype", ["f32", "i32"])
+def test_square_blocks_are_transposed(native, dtype):
+    lanes = native.lanes
+    x = numbers(dtype, 3 + (lanes + 5) * lanes)
+    out = np.zeros(1 + (lanes + 2) * lanes, KINDS[dtype])
+    native.call(f"turn_{dtype}(b, 1, {lanes + 2}, a, 3, {lanes + 5})", 0, 1, x, out)
+    want = np.zeros_like(out)
+    block = x[3:].reshape(lanes, lanes + 5)[:, :lanes]
+    want[1:].reshape(lanes, lanes + 2)[:, :lanes] = block.T
+    assert_array_equal(out, want)

@@ -100,6 +100,7 @@ _ARITIES: dict[int, Callable[[Callable[..., Any]], Any]] = {
     3: lambda f: lambda c, x, y, z: f(c, x, y, z),
     4: lambda f: lambda c, x, y, z, u: f(c, x, y, z, u),
     5: lambda f: lambda c, x, y, z, u, v: f(c, x, y, z, u, v),
+    6: lambda f: lambda c, x, y, z, u, v, w: f(c, x, y, z, u, v, w),
 }
 
 

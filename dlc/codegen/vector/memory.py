@@ -11,7 +11,7 @@ from numba.core import types
 from dlc.codegen.machine import Machine
 from dlc.codegen.vector.casts import from_bits, to_bits
 from dlc.codegen.vector.define import INT, VOID, Call, Function, fixed
-from dlc.codegen.vector.emit import Emit, Value
+from dlc.codegen.vector.emit import Emit, Value, index
 from dlc.codegen.vector.types import F32, F64, I8, I16, I32, I64, VALUE_ELEMENTS
 from dlc.graph import DTYPES, DType
 
@@ -19,12 +19,15 @@ STORED: dict[DType, Any] = {
     "f32": F32, "f64": F64, "f16": I16, "bf16": I16, "i32": I32, "i64": I64, "u8": I8, "bool": I8,
 }  # fmt: skip
 """The LLVM type of an element in memory."""
+TURNED: tuple[DType, ...] = ("f32", "i32")
+"""The dtypes of which a register holds as many elements as there are lanes."""
 _ALIGNMENT = {F32: 4, F64: 8, I8: 1, I16: 2, I32: 4, I64: 8}
 
 
 def functions() -> list[Function]:
     """All functions over memory."""
     found = [_argument(), _scratch()]
+    found += [_turn(dtype) for dtype in TURNED]
     for dtype in DTYPES:
         found += [*_whole(dtype), *_masked(dtype), *_indexed(dtype), *_scalar(dtype)]
     return found
@@ -162,6 +165,39 @@ def _argument() -> Function:
         return e.builder.load(e.pointer(a[0], a[1], I64), align=8)
 
     return fixed("argument", INT, (INT, INT), body)
+
+
+def _turn(dtype: DType) -> Function:
+    """`turn_D(to, offset, step, source, offset, step)`: a square block of elements transposed.
+
+    Row i of the result, `step` elements behind row i - 1, is column i of the source.
+    """
+    element, align = STORED[dtype], _align(STORED[dtype])
+
+    def body(e: Emit, a: Sequence[Value]) -> None:
+        def row(base: Value, offset: Value, step: Value, i: int) -> Value:
+            where = e.builder.add(offset, e.builder.mul(step, index(i)))
+            pointer = e.pointer(base, where, element)
+            return e.builder.bitcast(pointer, ir.PointerType(e.vector(element)))
+
+        rows = [e.builder.load(row(a[3], a[4], a[5], i), align=align) for i in range(e.lanes)]
+        size = 1
+        while size < e.lanes:  # blocks of this size change places across the diagonal
+            for i in (i for i in range(e.lanes) if not i & size):
+                low = [k if not k & size else e.lanes + (k ^ size) for k in range(e.lanes)]
+                high = [k | size if not k & size else e.lanes + k for k in range(e.lanes)]
+                x, y = rows[i], rows[i | size]
+                rows[i], rows[i | size] = (_shuffled(e, x, y, places) for places in (low, high))
+            size *= 2
+        for i, one in enumerate(rows):
+            e.builder.store(one, row(a[0], a[1], a[2], i), align=align)
+
+    return fixed(f"turn_{dtype}", VOID, (INT,) * 6, body)
+
+
+def _shuffled(e: Emit, x: Value, y: Value, places: Sequence[int]) -> Value:
+    mask = ir.Constant(ir.VectorType(I32, e.lanes), list(places))
+    return e.builder.shuffle_vector(x, y, mask)
 
 
 def _scratch() -> Function:

@@ -1,0 +1,103 @@
+"""Products and convolutions of many shapes: right at every batch, a row alike in each of them."""
+
+import numpy as np
+import pytest
+from native_runs import run_generated
+
+from dlc.codegen.machine import host
+from dlc.codegen.program import generate
+from dlc.graph import Axis, Graph, Size, TensorType, input_node
+from dlc.ops import build as b
+from dlc.reference.interpreter import interpret
+from dlc.transform.pipeline import lower
+from dlc.transform.precision import widen
+
+N, C, D, Y, X, KY, KX = (Axis(a) for a in ("N", "C", "D", "Y", "X", "KY", "KX"))
+ROWS = Size.symbol("N")
+BATCHES = (0, 1, 5, 33)
+CLOSE = 1e-5
+
+
+def tensor(name, *dims, role="data"):
+    return input_node(name, TensorType.of("f32", dims), role)
+
+
+def graph_with_gradients(inputs, y):
+    """The result, and the gradients of a loss that weighs its elements differently."""
+    loss = b.reduce_sum(b.mul(y, b.tanh(y)), y.type.axes)
+    outputs = {"y": y} | {f"d{n.attrs['name']}": b.grad(loss, n) for n in inputs}
+    return lower(Graph(tuple(inputs), outputs))
+
+
+def feeds_of(graph, rows):
+    """The first rows of the same arrays for every batch."""
+    rng = np.random.default_rng(0)
+    found = {}
+    for node in graph.inputs:
+        shape = [n.value({"N": max(BATCHES)}) for n in node.type.sizes]
+        every = rng.uniform(-1, 1, shape).astype(np.float32)
+        where = tuple(slice(rows) if n == ROWS else slice(None) for n in node.type.sizes)
+        found[node.attrs["name"]] = np.ascontiguousarray(every[where])
+    return found
+
+
+def check(graph):
+    generated = generate(graph, host())
+    exact = widen(graph)
+    alike = {}
+    for rows in BATCHES:
+        feeds = feeds_of(graph, rows)
+        want = interpret(exact, {k: v.astype(np.float64) for k, v in feeds.items()})
+        got = run_generated(generated, graph, feeds, checked=rows < 10)
+        shared = run_generated(generated, graph, feeds, threads=3)
+        for name, value in want.items():
+            scale = np.abs(value).max(initial=1.0)
+            assert np.abs(got[name] - value).max(initial=0.0) <= CLOSE * scale, (name, rows)
+            assert np.array_equal(got[name], shared[name]), (name, rows)
+        if rows:
+            first = alike.setdefault("y", got["y"][0])
+            assert np.array_equal(got["y"][0], first), rows
+
+
+@pytest.mark.parametrize(
+    ("summed", "wide"),
+    [(1, 16), (7, 10), (40, 33), (300, 17), (64, 130), (520, 48), (1030, 8), (2100, 64)],
+)
+def test_dense_layers(summed, wide):
+    x, w = tensor("x", (N, ROWS), (C, summed)), tensor("w", (C, summed), (D, wide), role="param")
+    bias = tensor("b", (D, wide), role="param")
+    y = b.add(b.dot(x, w, (C,)), bias)
+    check(graph_with_gradients((x, w, bias), b.where(b.le(y, 0), 0, y)))
+
+
+@pytest.mark.parametrize("summed", [24, 200])
+def test_every_transposition(summed):
+    x, a = tensor("x", (N, ROWS), (C, summed)), tensor("a", (D, 37), (C, summed))
+    turned = tensor("t", (C, summed), (N, ROWS))
+    both = b.add(b.dot(x, a, (C,)), b.dot(turned, a, (C,)))
+    check(graph_with_gradients((x, a, turned), both))
+
+
+@pytest.mark.parametrize(
+    ("size", "into", "kernel", "stride", "pad", "image"),
+    [
+        (1, 8, 3, 1, 1, 9), (3, 32, 7, 2, 3, 15), (16, 16, 3, 1, 1, 14), (20, 9, 1, 1, 0, 5),
+        (32, 64, 3, 1, 1, 6), (8, 24, 1, 2, 0, 8), (16, 40, 3, 2, 1, 11), (5, 16, 2, 3, 0, 10),
+        (64, 16, 3, 3, 1, 7),
+    ],
+)  # fmt: skip
+def test_convolutions(size, into, kernel, stride, pad, image):
+    x = tensor("x", (N, ROWS), (C, size), (Y, image), (X, image))
+    w = tensor("w", (C, size), (KY, kernel), (KX, kernel), (D, into), role="param")
+    rows = b.window(x, Y, KY, kernel, stride=stride, before=pad, after=pad)
+    seen = b.window(rows, X, KX, kernel, stride=stride, before=pad, after=pad)
+    check(graph_with_gradients((x, w), b.dot(seen, w, (C, KY, KX))))
+
+
+def test_transpositions_of_every_size():
+    for rows, columns in ((16, 16), (7, 40), (33, 50), (100, 3)):
+        x = tensor("x", (Y, rows), (X, columns))
+        graph = lower(Graph((x,), {"y": b.broadcast(x, ((X, columns), (Y, rows)))}))
+        feeds = feeds_of(graph, 0)
+        got = run_generated(generate(graph, host()), graph, feeds, checked=True)
+        assert np.array_equal(got["y"], feeds["x"].T)
