@@ -27,6 +27,7 @@ ROW_WORDS = 4
 _CODE = """
 declare i64 @syscall(i64, ...)
 declare i32 @sched_yield()
+declare void @llvm.memcpy.p0.p0.i64(ptr, ptr, i64, i1)
 declare i32 @clock_gettime(i32, ptr)
 {declarations}
 
@@ -183,6 +184,36 @@ exit:
   ret void
 }}
 
+; A kernel: copies rows of an array, those that an index names. Its arguments are the array, the
+; index, the target and the bytes of a row.
+define void @take(i64 %low, i64 %high, ptr %args) nounwind {{
+entry:
+  %index.at = getelementptr i64, ptr %args, i64 1
+  %target.at = getelementptr i64, ptr %args, i64 2
+  %bytes.at = getelementptr i64, ptr %args, i64 3
+  %source = load ptr, ptr %args
+  %index = load ptr, ptr %index.at
+  %target = load ptr, ptr %target.at
+  %bytes = load i64, ptr %bytes.at
+  br label %head
+head:
+  %i = phi i64 [%low, %entry], [%next, %row]
+  %some = icmp slt i64 %i, %high
+  br i1 %some, label %row, label %exit
+row:
+  %number.at = getelementptr i64, ptr %index, i64 %i
+  %number = load i64, ptr %number.at
+  %from.n = mul i64 %number, %bytes
+  %from = getelementptr i8, ptr %source, i64 %from.n
+  %to.n = mul i64 %i, %bytes
+  %to = getelementptr i8, ptr %target, i64 %to.n
+  call void @llvm.memcpy.p0.p0.i64(ptr %to, ptr %from, i64 %bytes, i1 false)
+  %next = add i64 %i, 1
+  br label %head
+exit:
+  ret void
+}}
+
 ; All of a job on the calling thread.
 define void @alone(ptr %job) nounwind {{
   call void @walk(ptr %job, i64 0, i64 1)
@@ -309,17 +340,17 @@ class Walker:
     """(pool, job)."""
     stop: Any
     """(pool)."""
+    take: int
+    """The address of a kernel: see `take` above."""
 
 
 @lru_cache(maxsize=1)
 def walker() -> Walker:
     """The native functions of this process."""
-    names = ("walk", "alone", "serve", "launch", "stop")
-    counts = (3, 1, 3, 2, 1)
-    addresses = LOADER.assemble(walker_text(), names)
-    return Walker(
-        *(
-            ctypes.CFUNCTYPE(None, *[ctypes.c_int64] * count)(addresses[name])
-            for name, count in zip(names, counts, strict=True)
-        )
-    )
+    counts = {"walk": 3, "alone": 1, "serve": 3, "launch": 2, "stop": 1}
+    addresses = LOADER.assemble(walker_text(), (*counts, "take"))
+    calls: dict[str, Any] = {
+        name: ctypes.CFUNCTYPE(None, *[ctypes.c_int64] * count)(addresses[name])
+        for name, count in counts.items()
+    }
+    return Walker(**calls, take=addresses["take"])

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Callable, Iterator, Mapping
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from dlc.runtime.executable import Factory
 from dlc.runtime.weights import Match
 from dlc.semantics.program import Program, Recipe, StepProgram
 from dlc.train import checkpoint
+from dlc.train.chunks import Chunks
 from dlc.train.data.dataset import Dataset
 from dlc.train.folder import RunFolder, create, read_manifest, reopen
 from dlc.train.monitor import Monitor
@@ -95,7 +97,7 @@ class Trainer:
         self._programs = Programs(
             program, self.recipe.steps, self.data.rows_axis, compile_graph, self.state
         )
-        self._ready = False
+        self._chunks: Chunks | None = None
         self._tell(lambda callback: callback.on_start(self))
         for warning in schedules_over(program, self.recipe, self.seed, self.epochs, self.batches):
             self._warn(warning)
@@ -206,7 +208,7 @@ class Trainer:
         self._check_whole()
         if self.run_folder is not None:
             self.run_folder.relock()
-        if self._ready:
+        if self._chunks is not None:
             return
         with self._telling():
             try:
@@ -214,7 +216,10 @@ class Trainer:
             except KeyboardInterrupt as error:  # nothing has changed, nothing needs saving
                 self.close()
                 raise Interrupted(signal.SIGINT, self.folder) from error
-        self._ready = True
+        asked = any(type(c).on_batch is not Callback.on_batch for c in self.options.callbacks)
+        self._chunks = Chunks(
+            self._programs.training, self.data.train, self.state, allowed=not asked
+        )
         self._tell(lambda callback: callback.on_ready(self))
 
     def _epoch(self, signals: Signals) -> EpochRecord:
@@ -225,9 +230,8 @@ class Trainer:
         )  # fmt: skip
         while state.position < len(parts):
             self._interrupt(signals)
-            self._batch(parts[state.position], number)
-            state.position += 1
-            self._tell(lambda callback: callback.on_batch(self))
+            count = self._chunk(parts, number) or self._single(parts[state.position], number)
+            self._tell_batches(count)
             every = self.options.save_every
             if every and state.position % every == 0 and state.position < len(parts):
                 self.save()
@@ -252,6 +256,32 @@ class Trainer:
         except Interrupted:  # the params are the state's own again
             self._interrupt(signals)
             raise
+
+    def _chunk(self, parts: Sequence[Array], epoch: int) -> int:
+        """Trains on the next batches in one call, if that can be; on how many."""
+        assert self._chunks is not None
+        state, every = self.state, self.options.save_every
+        whole = len(parts) - (len(parts[-1]) < self.data.batch)
+        left = whole - state.position
+        count = self._chunks.count(min(left, every - state.position % every) if every else left)
+        if count == 0:
+            return 0
+        self._whole = False
+        done = self._chunks.run(np.stack(parts[state.position : state.position + count]), epoch)
+        self._whole = True
+        state.position += count if done else 0
+        return count if done else 0
+
+    def _single(self, rows: Array, epoch: int) -> int:
+        """Trains on one batch."""
+        assert self._chunks is not None
+        start = time.perf_counter()
+        self._batch(rows, epoch)
+        if len(rows) == self.data.batch:
+            self._chunks.told(time.perf_counter() - start)
+        self.state.position += 1
+        self._tell(lambda callback: callback.on_batch(self))
+        return 1
 
     def _batch(self, rows: Array, epoch: int) -> None:
         state = self.state
@@ -387,6 +417,9 @@ class Trainer:
 
     def _tick(self, done: int, total: int) -> None:
         self._tell(lambda callback: callback.on_validation(self, done, total))
+
+    def _tell_batches(self, count: int) -> None:
+        self._tell(lambda callback: callback.on_batches(self, count))
 
     def _compiling(self, kernels: int) -> None:
         self._tell(lambda callback: callback.on_compile(self, kernels))

@@ -32,7 +32,10 @@ class Callback:
         """Everything that training needs is compiled."""
 
     def on_batch(self, trainer: Trainer) -> None:
-        """A batch is done, all its steps."""
+        """A batch is done, all its steps. Where this is defined, batches run one by one."""
+
+    def on_batches(self, trainer: Trainer, count: int) -> None:
+        """So many batches are done since the last time, or since the epoch began."""
 
     def on_validation(self, trainer: Trainer, done: int, total: int) -> None:
         """A batch of validation or test is done."""

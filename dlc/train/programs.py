@@ -10,8 +10,10 @@ import numpy as np
 
 from dlc.graph import Graph
 from dlc.reference.interpreter import all_symbols
+from dlc.runtime.compiled import NativeExecutable
 from dlc.runtime.executable import Executable, Factory
 from dlc.runtime.quick import quick_of
+from dlc.runtime.repeated import Repeatable, repeatable
 from dlc.semantics.program import Program, StepProgram
 from dlc.train.data.dataset import Dataset
 from dlc.train.metrics import StepMetrics, split
@@ -65,6 +67,27 @@ class Fed:
         results = self.executable.run(*self.arguments(data, rows, clocks))
         self._quick.learn(given)
         return results
+
+    @property
+    def threads(self) -> int | None:
+        """How many threads a native program was asked to take."""
+        program = self.executable
+        return program.threads if isinstance(program, NativeExecutable) else None
+
+    def repeatable(
+        self, data: Mapping[str, Array], fixed: Mapping[str, Array], count: int
+    ) -> Repeatable | None:
+        """The program as it runs on `count` rows of data that is in memory; None if it cannot.
+
+        It has to have run on so many rows before. `fixed` is data that is the same for all rows.
+        """
+        program = self.executable
+        if self._quick is None or not isinstance(program, NativeExecutable):
+            return None
+        rows = {name: data[name] for name in self._data if name in data}
+        still = {name: fixed[name] for name in self._data if name in fixed}
+        clocks = {name: cell.dtype for name, cell in self._clocks.items()}
+        return repeatable(program, rows, {**still, **self._hypers}, clocks, count)
 
     def arguments(
         self, data: Mapping[str, Array], rows: int, clocks: Mapping[str, int]

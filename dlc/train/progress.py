@@ -38,14 +38,15 @@ class Clock:
         """Training goes on from here: what passed since the last batch does not count."""
         self._last = time.monotonic()
 
-    def batch(self, rows: int) -> None:
-        """A batch is done."""
+    def batches(self, count: int, rows: int) -> None:
+        """So many batches are done, of so many rows each."""
         now = time.monotonic()
         passed = now - (now if self._last is None else self._last)
         kept = math.exp(-passed / SPAN_SECONDS)
         self._last = now
         self._seconds = self._seconds * kept + passed
-        self._batches, self._rows = self._batches * kept + 1, self._rows * kept + rows
+        self._batches = self._batches * kept + count
+        self._rows = self._rows * kept + count * rows
 
     def due(self, seconds: float) -> bool:
         """Whether so much time passed since this last said yes."""
@@ -94,9 +95,9 @@ class Progress(Callback):
         """Begins to measure."""
         self.clock.start()
 
-    def on_batch(self, trainer: Trainer) -> None:
+    def on_batches(self, trainer: Trainer, count: int) -> None:
         """Redraws now and then."""
-        self.clock.batch(min(trainer.data.batch, len(trainer.data.train_rows)))
+        self.clock.batches(count, min(trainer.data.batch, len(trainer.data.train_rows)))
         wait = LINE_SECONDS if self.mode == "lines" else REDRAW_SECONDS
         if self.clock.due(wait):
             line = self.line(trainer)

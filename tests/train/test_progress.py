@@ -78,11 +78,11 @@ def test_pace_is_the_present_one(monkeypatch):
     for seconds, rate in ((1.0, 8), (0.25, 32), (4.0, 2)):
         for _ in range(round(80 / seconds)):
             now += seconds
-            clock.batch(8)
+            clock.batches(1, 8)
         assert clock.rows_a_second == pytest.approx(rate, rel=0.05)
         assert clock.left(100) == pytest.approx(100 * seconds, rel=0.05)
     now += 1000  # validation
     clock.start()
     now += 4
-    clock.batch(8)
+    clock.batches(1, 8)
     assert clock.rows_a_second == pytest.approx(2, rel=0.05)
