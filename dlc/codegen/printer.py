@@ -242,7 +242,7 @@ class Printer(Sums):
         self.line(f"store_masked_{dtype}({base}, {where}, {value}, {mask})")
 
     def turn(self) -> None:
-        """A transposition in square blocks; what is left at the ends, row by row."""
+        """A transposition in square blocks, the last of which reach back; short axes row by row."""
         (store,) = self.kernel.nests[0].body
         assert isinstance(store, Store)
         *_, row, lane = self.kernel.units
@@ -258,8 +258,11 @@ class Printer(Sums):
         self.line("for unit in range(lo, hi):")
         self.depth += 1
         self.decode()
-        inside = [f"{self.name(i)} + {self.lanes} <= {self.size(i.size)}" for i in (row, lane)]
-        self.line(f"if {' and '.join(inside)}:")
+        long = [f"{self.size(i.size)} >= {self.lanes}" for i in (row, lane)]
+        self.line(f"if {' and '.join(long)}:")
+        for i in (row, lane):
+            name = self.name(i)
+            self.line(f"    {name} = imin({name}, {self.size(i.size)} - {self.lanes})")
         parts = ", ".join(", ".join(place) for place in places)
         self.line(f"    turn_{store.buffer.dtype}({parts})")
         self.line("else:")

@@ -17,6 +17,8 @@ from dlc.schedule.reduction import fold_chain, is_view
 
 PANEL_REUSE = 2048
 """An operand that lies well is copied to panels when each element serves so many results."""
+WINDOWED = 0.02
+"""Elements more to move for each multiply-add whose lanes lie along a window."""
 PANEL_DEPTH = 32
 """Shorter sums read their operand from the first-level cache however it lies."""
 
@@ -146,6 +148,20 @@ def with_copies(facts: Facts, layout: Layout) -> Graph:
     return _insert_copies(facts, wanted)
 
 
+def with_turned_outputs(facts: Facts, layout: Layout) -> Graph:
+    """The graph with outputs of contractions copied that lie otherwise than their lanes."""
+    turned = {}
+    for node in facts.outputs & layout.lane.keys():
+        (axis,) = (a for a, i in facts.free(node).items() if i == layout.lane[node])
+        if axis != node.type.axes[-1]:
+            attrs = {"dims": node.type.dims, "copy": True}
+            turned[node] = Node("broadcast", (node,), node.type, attrs, node.spans, node.path)
+    if not turned:
+        return facts.graph
+    outputs = {name: turned.get(node, node) for name, node in facts.graph.outputs.items()}
+    return Graph(facts.graph.inputs, outputs, facts.graph.checks)
+
+
 def dot_of(facts: Facts, node: Node) -> Node:
     """The dot under a contraction."""
     while node.op == "unwindow":
@@ -246,7 +262,7 @@ def _choose_lane(layout: Layout, node: Node) -> Iter | None:
     facts = layout.facts
     best: tuple[float, int] | None = None
     chosen: Iter | None = None
-    order = layout.order(node)
+    order, summed = layout.order(node), facts.reduction(node).iters
     for axis, iter in facts.free(node).items():
         if iter.size.constant is None or iter.size.constant < layout.lanes // 2 or axis == PART:
             continue
@@ -260,6 +276,8 @@ def _choose_lane(layout: Layout, node: Node) -> Iter | None:
                 break
             if layout.order(reading.source)[-1] != place:
                 cost += volume(reading.source.type.sizes)
+        if iter.axis in facts.windowed:  # neighbours are read across the bounds of cache lines
+            cost += WINDOWED * volume([*node.type.sizes, *(i.size for i in summed)])
         waste = layout.lanes * -(-iter.size.constant // layout.lanes) / iter.size.constant
         rank = (cost * waste, -iter.size.constant)
         if cost != float("inf") and (best is None or rank < best):

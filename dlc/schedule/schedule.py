@@ -11,7 +11,7 @@ from dlc.schedule.facts import PART, Facts, find_facts
 from dlc.schedule.group import group
 from dlc.schedule.index import Affine, Iter
 from dlc.schedule.kernel import Buffer, Kernel
-from dlc.schedule.layout import Layout, find_layout, make_buffer, with_copies
+from dlc.schedule.layout import Layout, find_layout, make_buffer, with_copies, with_turned_outputs
 from dlc.schedule.phases import taps_at, unwindows, with_phases
 from dlc.schedule.reduction import reduced_axes
 from dlc.schedule.shards import with_shards
@@ -41,8 +41,10 @@ def schedule(graph: Graph, target: Target) -> Schedule:
     graph = with_shards(facts, target.lanes)
     facts = find_facts(graph)
     layout = find_layout(facts, target.lanes)
-    for _ in range(3):
+    for _ in range(8):
         copied = with_copies(facts, layout)
+        if copied is graph:
+            copied = with_turned_outputs(facts, layout)
         if copied is graph:
             break
         graph = copied
