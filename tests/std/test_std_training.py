@@ -146,6 +146,27 @@ def test_batch_norm_while_training():
         np.testing.assert_allclose(steps.values["M.batch_norm_0.spread"], spread, 1e-6)
 
 
+@pytest.mark.parametrize(
+    "optimizer",
+    [
+        "sgd(0.1, momentum=0.5)", "adam(0.1, beta1=0.5, beta2=0.6)",
+        "adamw(0.1, beta1=0.5, beta2=0.6)", "rmsprop(alpha=0.5, momentum=0.5, centered=true)",
+    ],
+)  # fmt: skip
+def test_what_has_decayed_is_zero(optimizer):
+    """No slot of a weight whose gradient is 0 stays below the normal numbers."""
+    steps = Steps(STEP.replace("OPTIMIZER", optimizer))
+    slots = [name for name in steps.values if name.startswith("M.w:")]
+    steps.values |= {name: np.full(3, 1e-37) for name in slots}
+    for _ in range(20):
+        steps.run(x=np.zeros((4, 3)))
+        for name in slots:
+            value = np.abs(steps.values[name])
+            assert np.all((value == 0) | (value >= np.finfo(np.float32).tiny)), name
+    assert slots
+    assert not any(steps.values[name].any() for name in slots)
+
+
 def test_batch_norm_of_a_single_value_stays_finite():
     steps = Steps(NORM.replace("T = 5", "T = 1"))
     steps.run(x=np.ones((1, 2, 1)))
