@@ -19,7 +19,9 @@ PAUSE_SECONDS = 50e-6
 """A run that begins later than this after the last one finds the pool asleep."""
 RAPID_RUNS = 8
 """After so many runs without a pause the pool is worth waking."""
-TRIALS = 4
+TRIALS = 6
+JUDGED_RUNS = 1024
+"""After so many runs all is judged anew: what else the machine had to do may be over."""
 WORTH = 0.9
 """The pool has to take less than this share of the time of one thread."""
 
@@ -59,12 +61,15 @@ class Choice:
     """Whether every run goes to the pool."""
     paused: Trial = field(default_factory=Trial)
     rapid: Trial = field(default_factory=Trial)
+    left: int = 0
+    """Runs until all is judged anew."""
     _streak: int = 0
     _ended: float = 0.0
 
     def run(self, work: Workspace, threads: int) -> None:
         """Runs the job of a workspace on up to `threads` threads."""
-        if threads != self.threads:
+        self.left -= 1
+        if threads != self.threads or self.left < 0:
             self._begin(threads)
         if self.alone:
             pool.run_job(work.job_address, 1)
@@ -78,6 +83,7 @@ class Choice:
     def _begin(self, threads: int) -> None:
         self.paused, self.rapid = Trial(), Trial()
         self.alone, self.pooled, self.threads = threads == 1, False, threads
+        self.left = JUDGED_RUNS
 
     def _timed(self, work: Workspace, threads: int) -> None:
         start = time.perf_counter()

@@ -85,7 +85,8 @@ class Quick:
                 for slot in slots:
                     words[slot] = address
             choice, threads = ready.choice, program.threads or pool.threads()
-            if choice.alone and choice.threads == threads:
+            if choice.alone and choice.threads == threads and choice.left:
+                choice.left -= 1
                 self._alone(work.job_address)
             else:
                 choice.run(work, threads)
