@@ -17,7 +17,7 @@ def address_of(array: Array) -> int:
     try:
         return ctypes.addressof(ctypes.c_char.from_buffer(buffer))  # the quickest way by far
     except (TypeError, ValueError):  # read only, or empty
-        return int(array.__array_interface__["data"][0])
+        return int(array.ctypes.data)
 
 
 def aligned_bytes(count: int, fill: int | None = None) -> Array:

@@ -97,6 +97,7 @@ class Model:
         self._lock = threading.Lock()
         inputs, self._outputs = ports(graph)
         self._inputs = tuple(p for p in inputs if p.role == "data")
+        self._order = dict.fromkeys(port.name for port in self._inputs)
         self._quick: Quick | None = None
         self._asked = False
         """Whether it is known if there is a quick way."""
@@ -129,6 +130,8 @@ class Model:
         sizes that no input has. `out` is an array for the result, or a sequence or mapping of
         them. Raises DlcError (E0710 to E0718, E0791 to E0796) where an array does not fit.
         """
+        if named and not arguments and named.keys() == self._order.keys():
+            arguments, named = tuple([named[name] for name in self._order]), {}
         if out is not None or named:
             return _unwrapped(self._run(_WHOLE, lambda: self._graph, arguments, named, out))
         quick = self._quick
@@ -190,10 +193,9 @@ class Model:
         """Lets the next call on arrays like these take the quick way."""
         if self._quick is None and not self._asked:
             entry = self._entries[_WHOLE]
-            names = [port.name for port in self._inputs]
-            self._quick = quick_of(entry.program, names, entry.defaults)
+            self._quick = quick_of(entry.program, tuple(self._order), entry.defaults)
             self._asked = True
-        if self._quick is not None and len(arguments) == len(self._inputs):
+        if self._quick is not None and len(arguments) == len(self._order):
             self._quick.learn(arguments)
 
     def _prepared(self, key: tuple[str, str], make: Callable[[], Graph]) -> _Entry:
@@ -243,13 +245,13 @@ class Model:
     ) -> Mapping[str, object]:
         if not arguments:
             return named
-        names = [port.name for port in self._inputs]
+        names = tuple(self._order)
         if len(arguments) > len(names):
             extra = f"number {len(arguments)}"
-            raise fail(ArgumentUnknown(self.name, extra, tuple(names)))
+            raise fail(ArgumentUnknown(self.name, extra, names))
         positional = dict(zip(names, arguments, strict=False))
         for name in positional.keys() & named.keys():
-            raise fail(ArgumentUnknown(self.name, f"{name} twice", tuple(names)))
+            raise fail(ArgumentUnknown(self.name, f"{name} twice", names))
         return {**positional, **named}
 
     def _outs(self, out: object, sizes: Mapping[str, int]) -> dict[str, Array]:

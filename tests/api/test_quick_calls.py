@@ -51,6 +51,17 @@ def test_later_calls_of_each_shape(quick):
     assert quick() == 3 * 4 - 3
 
 
+def test_inputs_by_name_are_quick_too(quick):
+    net = module()
+    for _ in range(3):
+        np.testing.assert_array_equal(net(x=X), expected(X))
+    assert quick() == 2
+    with pytest.raises(dlc.DlcError):
+        net(z=X)
+    with pytest.raises(dlc.DlcError):
+        net(X, x=X)
+
+
 def test_each_call_returns_an_array_of_its_own(quick):
     net = module()
     net(X)
