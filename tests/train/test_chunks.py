@@ -117,7 +117,7 @@ def test_callbacks_and_checkpoints_are_told_of_all_batches(calls, tmp_path, monk
 
     monkeypatch.setattr(Trainer, "save", watched)
     count = Count()
-    t = trainer(tmp_path / "r", callbacks=[count], options={"save_every": 10})
+    t = trainer(tmp_path / "r", threads=1, callbacks=[count], options={"save_every": 10})
     t.run()
     assert sum(count.counts) == t.state.batches == 3 * t.batches
     assert max(count.counts) == max(calls) == 10
