@@ -46,6 +46,8 @@ def command(
         return
     from dlc.semantics import check_file
 
+    if output is not None and Path(output).suffix != ".dlm":
+        raise click.UsageError(f"an artifact's name ends in .dlm; {output} does not")
     program = check_file(file, sets=sets)
     console.diagnose(program.warnings)
     if emit is None:

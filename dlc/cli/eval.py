@@ -49,8 +49,11 @@ def command(
     program = _program(contents, Path(data) if data is not None else _home(path))
     found = recipe_of(program, recipe or contents.facts.get("recipe"))
     if source_of(found, on) is None:
-        other = "validation" if on == "test" else "test"
-        raise click.UsageError(f"the recipe {found.name} has no {on} data; try --on {other}")
+        other: Literal["test", "validation"] = "validation" if on == "test" else "test"
+        instead = (
+            f"try --on {other}" if source_of(found, other) else "give it test = or validation ="
+        )
+        raise click.UsageError(f"the recipe {found.name} has no {on} data; {instead}")
     metrics = evaluate(
         program,
         found.name,

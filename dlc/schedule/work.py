@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 
 from dlc.graph import FLOATS, ITEM_BYTES, Node, Size, product
 from dlc.ops import REGISTRY
-from dlc.schedule.facts import Facts
+from dlc.schedule.facts import PART, Facts
 from dlc.schedule.index import Affine, Data
 from dlc.schedule.kernel import Buffer, Kernel
 from dlc.schedule.plan import Line, Work
@@ -28,7 +28,8 @@ def flops_of(node: Node) -> Size:
             return node.type.elements
         case "dot":
             turns = product([node.args[0].type.size(axis) for axis in node.attrs["over"]])
-            return node.type.elements * turns * 2
+            each = product([n for a, n in node.type.dims if a != PART])  # parts share the turns
+            return each * turns * 2
         case "reduce" | "scatter":
             return node.args[0].type.elements
     return Size()

@@ -377,3 +377,10 @@ def test_drawn_samples_as_a_sheet(capsys, tmp_path):
     drawn = dlc.load(tmp_path / "s.dlm")(N=5, seed=1)
     np.testing.assert_array_equal(pixels[:3, 5:10], (drawn[1] * 255 + 0.5).astype(np.uint8))
     assert (pixels[3:, 10:] == 0).all()
+
+
+def test_compile_writes_over_nothing_but_artifacts(capsys, home):
+    text = (home / "tiny.dl").read_text()
+    code, _, err = run(capsys, "compile", home / "tiny.dl", "-o", home / "tiny.dl")
+    assert (code, "ends in .dlm" in err) == (2, True)
+    assert (home / "tiny.dl").read_text() == text

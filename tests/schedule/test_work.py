@@ -71,3 +71,10 @@ def test_a_gather_moves_the_rows_it_is_asked_for():
     (work,), _ = _works(b.neg(b.gather(table, (index,), (H,))))
     assert work.bytes == ROWS * (8 * 4 + 4 + 8 * 4)
     assert work.flops == ROWS * 8
+
+
+def test_parts_of_a_sum_share_its_operations():
+    x, g = _tensor("x", (N, ROWS), (Y, 100), (C, 24)), _tensor("g", (N, ROWS), (Y, 100), (H, 32))
+    works, _ = _works(b.dot(x, g, (N, Y)))
+    assert len(works) == 2
+    assert works[0].flops == ROWS * (100 * 24 * 32 * 2)
