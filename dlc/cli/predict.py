@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -51,6 +52,8 @@ def command(
     from dlc.cli.files import feeds_of, rows_of, write_results
     from dlc.runtime.module import Outputs
 
+    if output is not None and os.path.realpath(output) in map(os.path.realpath, inputs):
+        raise click.UsageError(f"-o {output} would write over the input")
     net = how.load(artifact)
     chosen = net.only(model)
     if chosen.inputs and not inputs:

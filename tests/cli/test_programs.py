@@ -384,3 +384,10 @@ def test_compile_writes_over_nothing_but_artifacts(capsys, home):
     code, _, err = run(capsys, "compile", home / "tiny.dl", "-o", home / "tiny.dl")
     assert (code, "ends in .dlm" in err) == (2, True)
     assert (home / "tiny.dl").read_text() == text
+
+
+def test_predict_keeps_its_input(capsys, home, tmp_path):
+    rows = tmp_path / "x.npy"
+    np.save(rows, np.zeros((2, 4), np.float32))
+    code, _, err = run(capsys, "predict", home / "tiny.dlm", rows, "-o", rows)
+    assert (code, "over the input" in err, np.load(rows).shape) == (2, True, (2, 4))

@@ -76,5 +76,7 @@ def _spellings(name: str) -> tuple[str, str]:
 
 def _advice(name: str, beside: Path) -> str:
     stem = Path(name).name.removesuffix(".gz")
-    put = f"put it into {beside}, or name its folder in DLC_DATA"
+    put = (
+        f"put it at {os.path.normpath(beside / name)}, or set DLC_DATA to a folder that has {name}"
+    )
     return f"get it from {MNIST_ADDRESS}/{stem}.gz and {put}" if stem in MNIST else put
