@@ -16,6 +16,8 @@ from dlc.schedule.facts import Facts, is_contraction
 from dlc.schedule.index import Affine, Iter, Quot, Rem, at
 from dlc.schedule.reduction import fold_chain
 
+MOST = 16
+"""The longest stride that is computed by phases."""
 _unique = itertools.count(1)
 
 
@@ -70,7 +72,11 @@ def unwindows(facts: Facts, node: Node) -> list[Node]:
 
 
 def _strided(node: Node) -> bool:
-    return node.op == "unwindow" and node.attrs["stride"] > 1 and node.attrs["dilation"] == 1
+    """Whether phases serve: whole strides must not be much more than the axis."""
+    if node.op != "unwindow" or node.attrs["dilation"] != 1:
+        return False
+    size, stride = Size.of(node.attrs["size"]).constant, node.attrs["stride"]
+    return 1 < stride <= MOST and (size is None or size >= stride)
 
 
 def _chain(facts: Facts, top: Node) -> list[Node]:
