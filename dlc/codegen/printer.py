@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from dlc.codegen.sums import Sums
 from dlc.codegen.text import Coords
 from dlc.graph import Node, Size, product
-from dlc.schedule.index import Iter
+from dlc.schedule.index import Affine, Iter, atom_iters
 from dlc.schedule.kernel import Accumulate, Buffer, Expr, Nest, Store
 
 TWO_LEVEL = 16
@@ -242,7 +242,11 @@ class Printer(Sums):
         self.line(f"store_masked_{dtype}({base}, {where}, {value}, {mask})")
 
     def turn(self) -> None:
-        """A transposition in square blocks, the last of which reach back; short axes row by row."""
+        """A transposition in square blocks; the rest row by row.
+
+        The last blocks of an axis reach back, unless it is cut into panels, whose ends they
+        would cross.
+        """
         (store,) = self.kernel.nests[0].body
         assert isinstance(store, Store)
         *_, row, lane = self.kernel.units
@@ -258,9 +262,14 @@ class Printer(Sums):
         self.line("for unit in range(lo, hi):")
         self.depth += 1
         self.decode()
-        long = [f"{self.size(i.size)} >= {self.lanes}" for i in (row, lane)]
-        self.line(f"if {' and '.join(long)}:")
-        for i in (row, lane):
+        plain = [i for i in (row, lane) if i not in _cut_axes(store.offset, load.offset)]
+        starts = ["" if i in plain else f"{self.name(i)} + " for i in (row, lane)]
+        inside = [
+            f"{start}{self.lanes} <= {self.size(i.size)}"
+            for start, i in zip(starts, (row, lane), strict=True)
+        ]
+        self.line(f"if {' and '.join(inside)}:")
+        for i in plain:
             name = self.name(i)
             self.line(f"    {name} = imin({name}, {self.size(i.size)} - {self.lanes})")
         parts = ", ".join(", ".join(place) for place in places)
@@ -328,6 +337,12 @@ while width < {n}:
         set_i32({out}, o0 + k * {so}, get_i32({spare}, s0 + k))
     width = 2 * width
 """
+
+
+def _cut_axes(*offsets: Affine) -> set[Iter]:
+    """The loops of which an index takes quotients and remainders."""
+    atoms = [atom for offset in offsets for atom, _ in offset.terms]
+    return {i for atom in atoms if not isinstance(atom, Iter) for i in atom_iters(atom)}
 
 
 def describe(node: Node) -> str:

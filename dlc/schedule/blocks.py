@@ -211,7 +211,6 @@ def _extents(product: _Product) -> dict[Iter, int]:
     extent = {i: kernel.tile.get(i, 1) for i in kernel.outer}
     total = volume([i.size for i in [*kernel.outer, *product.reduced]])
     wanted = min(max(total // PRODUCTS, FEWEST_UNITS), MOST_UNITS)
-
     alone = min(_known([*kernel.outer, *product.reduced]) // ALONE, FEWEST_UNITS)
 
     def fits(trial: dict[Iter, int], iter: Iter) -> bool:
@@ -227,7 +226,9 @@ def _extents(product: _Product) -> dict[Iter, int]:
         step = kernel.tile.get(iter, 1)
         tiles = -(-estimate(iter.size) // step)
         if iter.size.constant is None and step > 1:
-            extent[iter] = RUN_TIME_ROWS // step * step
+            beside = prod(extent[i] for i in _rows_of(kernel) if i != iter)
+            room = min(RUN_TIME_ROWS // beside, SUMS // (4 * beside * extent[lane]))
+            extent[iter] = max(room // step, 1) * step
             continue
         for blocks in range(1, tiles):
             trial = {**extent, iter: -(-tiles // blocks) * step}

@@ -12,9 +12,9 @@ from dlc.schedule.group import group
 from dlc.schedule.index import Affine, Iter
 from dlc.schedule.kernel import Buffer, Kernel
 from dlc.schedule.layout import Layout, find_layout, make_buffer, with_copies, with_turned_outputs
+from dlc.schedule.parts import with_parts
 from dlc.schedule.phases import taps_at, unwindows, with_phases
 from dlc.schedule.reduction import reduced_axes
-from dlc.schedule.shards import with_shards
 from dlc.schedule.tile import Target, tile
 
 
@@ -38,7 +38,7 @@ def schedule(graph: Graph, target: Target) -> Schedule:
     graph = _distinct_outputs(graph)
     graph = with_phases(find_facts(graph))
     facts = find_facts(graph)
-    graph = with_shards(facts, target.lanes)
+    graph = with_parts(facts, target.lanes)
     facts = find_facts(graph)
     layout = find_layout(facts, target.lanes)
     for _ in range(8):

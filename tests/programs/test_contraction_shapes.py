@@ -61,13 +61,18 @@ def check(graph):
 
 @pytest.mark.parametrize(
     ("summed", "wide"),
-    [(1, 16), (7, 10), (40, 33), (300, 17), (64, 130), (520, 48), (1030, 8), (2100, 64)],
+    [(1, 16), (7, 10), (40, 33), (200, 40), (300, 17), (64, 130), (520, 48), (1030, 8), (2100, 64)],
 )
 def test_dense_layers(summed, wide):
     x, w = tensor("x", (N, ROWS), (C, summed)), tensor("w", (C, summed), (D, wide), role="param")
     bias = tensor("b", (D, wide), role="param")
     y = b.add(b.dot(x, w, (C,)), bias)
     check(graph_with_gradients((x, w, bias), b.where(b.le(y, 0), 0, y)))
+
+
+def test_rows_of_two_axes():
+    x, w = tensor("x", (N, ROWS), (Y, 6), (C, 700)), tensor("w", (C, 700), (D, 64), role="param")
+    check(graph_with_gradients((x, w), b.tanh(b.dot(x, w, (C,)))))
 
 
 @pytest.mark.parametrize("summed", [24, 200])

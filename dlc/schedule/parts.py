@@ -20,7 +20,7 @@ LEAST = {"dot": 1 << 22, "reduce_sum": 1 << 17}
 """The fewest multiply-adds or additions that are worth a second pass."""
 
 
-def with_shards(facts: Facts, lanes: int) -> Graph:
+def with_parts(facts: Facts, lanes: int) -> Graph:
     """The graph with large sums in parts."""
     wanted = {n: a for n in facts.real if (a := _cut_axis(facts, n, lanes)) is not None}
     if not wanted:
