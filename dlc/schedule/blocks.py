@@ -15,6 +15,8 @@ from dlc.schedule.tile import Target, accesses, stride
 
 LATENCY = 4
 """Cycles that a step of the reduced loops takes at least: a multiply-add waits for the last one."""
+PRODUCTS_A_CYCLE = 2
+"""Vector multiply-adds; where wide vectors have one unit alone, other costs weigh less."""
 MOST_ROWS = 14
 RUN_TIME = 1.05
 """Rows of known number, which lie nearer, are preferred so much."""
@@ -165,7 +167,7 @@ def _cycles(product: _Product, rows: dict[Iter, int], vectors: int) -> float:
         steps = volume([i.size for i in product.reduced if i in load])
         footprint += 4.0 * steps * places
     rate = next(rate for limit, rate in BYTES_A_CYCLE if footprint <= limit)
-    return max(products / product.target.fma_per_cycle, loads / 2, LATENCY * 1.0, fetched / rate)
+    return max(products / PRODUCTS_A_CYCLE, loads / 2, LATENCY * 1.0, fetched / rate)
 
 
 def _fetched(product: _Product, load: dict[Iter, int], rows: dict[Iter, int]) -> float:

@@ -23,11 +23,6 @@ class Target:
     lanes: int
     registers: int
 
-    @property
-    def fma_per_cycle(self) -> float:
-        """Vector multiply-adds a cycle: wide vectors have one unit on common machines."""
-        return 2.0
-
 
 @dataclass(frozen=True, slots=True)
 class Access:
