@@ -21,6 +21,8 @@ ALLOWED_SYMBOLS = frozenset(
     [*_LIBM.split(), *(f"{name}f" for name in _LIBM.split()), "memset", "memcpy", "memmove"]
 )
 """What native code of a kernel may call outside itself: all in the C library."""
+ROLLED = "rolled()"
+"""The statement of a kernel whose loops LLVM shall leave as they are."""
 
 
 class CompileError(Exception):
@@ -36,7 +38,10 @@ def compile_kernel(text: str, machine: Machine, *, checked: bool = False) -> byt
     try:
         with global_compiler_lock:
             module, inner = llvm_text(text, machine)
-            code = _back_end(module, inner, machine, checked=checked)
+            parsed, target = _optimised(
+                module, inner, machine, checked=checked, unroll=ROLLED not in text
+            )
+            code = bytes(target.emit_object(parsed))
     except CompileError:
         raise
     except Exception as error:
@@ -61,19 +66,17 @@ def show_kernel(text: str, machine: Machine, form: Literal["llvm", "asm"]) -> st
     """The optimised LLVM text of a kernel, or its assembly: for people. Raises CompileError."""
     try:
         with global_compiler_lock:
-            module, target = _optimised(*llvm_text(text, machine), machine, checked=False)
+            module, target = _optimised(
+                *llvm_text(text, machine), machine, checked=False, unroll=ROLLED not in text
+            )
             return str(module) if form == "llvm" else str(target.emit_assembly(module))
     except Exception as error:
         raise CompileError(f"{error}\nin the kernel\n{text}") from error
 
 
-def _back_end(module: str, inner: str, machine: Machine, *, checked: bool) -> bytes:
-    """The object of a kernel for the machine."""
-    parsed, target = _optimised(module, inner, machine, checked=checked)
-    return bytes(target.emit_object(parsed))
-
-
-def _optimised(module: str, inner: str, machine: Machine, *, checked: bool) -> tuple[Any, Any]:
+def _optimised(
+    module: str, inner: str, machine: Machine, *, checked: bool, unroll: bool
+) -> tuple[Any, Any]:
     """Adds the C entry, hides all else, optimises; gives LLVM's module and code generator."""
     attributes = '"frame-pointer"="all"' if checked else ""
     quoted = inner if re.fullmatch(r"[\w.$]+", inner) else f'"{inner}"'
@@ -88,15 +91,20 @@ def _optimised(module: str, inner: str, machine: Machine, *, checked: bool) -> t
     for variable in parsed.global_variables:
         if not variable.is_declaration:
             variable.linkage = llvm.Linkage.internal
-    optimise(parsed, target)
+    optimise(parsed, target, unroll=unroll)
     return parsed, target
 
 
-def optimise(module: Any, target: Any) -> None:
-    """LLVM's passes at level 3 without its vectorisers: kernels are written in vectors."""
+def optimise(module: Any, target: Any, *, unroll: bool) -> None:
+    """LLVM's passes at level 3 without its vectorisers: kernels are written in vectors.
+
+    Loops around a register tile are not unrolled: what neighbouring turns both read would be kept
+    in registers that the tile needs.
+    """
     options = llvm.create_pipeline_tuning_options(speed_level=3)
     options.loop_vectorization = False
     options.slp_vectorization = False
+    options.loop_unrolling = unroll
     builder = llvm.create_pass_builder(target, options)
     builder.getModulePassManager().run(module, builder)
 

@@ -38,6 +38,7 @@ class ContractionPrinter(Printer):
     def units(self) -> None:
         """The loop over units of work, and all inside."""
         blocks = self.cut
+        self.line("rolled()")
         for buffer in [blocks.sums, *(staged.copy.buffer for staged in blocks.staged)]:
             if buffer is None:
                 continue

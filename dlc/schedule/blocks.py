@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from math import prod
+from math import gcd, prod
 
 from dlc.graph import Axis, DType, Size
 from dlc.schedule.facts import estimate, volume
@@ -30,6 +30,8 @@ BYTES_A_CYCLE = ((24e3, 64.0), (400e3, 24.0), (float("inf"), 8.0))
 """What a core can fetch from its caches, by the bytes that the reduced loops go through."""
 PANEL = 16 * 1024
 """Bytes of the lane operand that the tiles of a unit share: they stay in the first cache."""
+LINES = 256
+"""Cache lines of the other operand that a tile goes through while the next tiles read them again."""
 SUMS = 192 * 1024
 """Bytes of the sums of a unit: they stay in the second cache."""
 ROWS = 256
@@ -245,25 +247,49 @@ def _known(iters: list[Iter]) -> int:
 
 
 def _chunks(product: _Product) -> dict[Iter, int]:
-    """Outer reduced loops, cut so that the lane operand of the others stays in the first cache."""
+    """Outer reduced loops, cut so that what the others read stays in the first cache."""
     kernel, lane = product.kernel, product.lane
     used = {i for load in product.loads if lane in load for i in product.reduced if i in load}
     limit = PANEL // (4 * kernel.tile[lane])
-    inner = prod(i.size.constant or 1 << 30 for i in used)
+    steps = {i: i.size.constant or 1 << 30 for i in product.reduced}
     chunks: dict[Iter, int] = {}
+
+    def fits() -> bool:
+        return prod(steps[i] for i in used) <= limit and _lines(product, steps) <= LINES
+
     for iter in product.reduced:
-        if inner <= limit and not (kernel.parts.keys() & set(product.reduced)) - chunks.keys():
+        if fits() and not (kernel.parts.keys() & set(product.reduced)) - chunks.keys():
             break
-        chunks[iter] = 1
-        if iter not in used:
+        chunks[iter] = steps[iter] = 1
+        if iter not in used or not fits():
             continue
-        inner //= iter.size.constant or 1 << 30
-        step = max(1, limit // inner)
-        if iter.size.constant is not None:
-            step = -(-iter.size.constant // -(-iter.size.constant // step))
-        chunks[iter] = step
-        inner *= step
+        size = iter.size.constant
+        step = limit // prod(steps[i] for i in used)
+        while step > 1 and _lines(product, {**steps, iter: step}) > LINES:
+            step -= 1
+        chunks[iter] = steps[iter] = step if size is None else -(-size // -(-size // step))
     return chunks
+
+
+def _lines(product: _Product, steps: dict[Iter, int]) -> int:
+    """How many lines of the first cache the rows of a tile go through, if each step has its own.
+
+    Lines at multiples of a power of two share sets: they count as what they keep others from.
+    """
+    tile = product.kernel.tile
+    most = 0
+    for load in product.loads:
+        inner = product.reduced[-1] if product.reduced else None
+        if product.lane in load or inner is None or 4 * load.get(inner, 0) < LINE:
+            continue
+        spans: dict[int, int] = {}
+        for iter, stride_ in load.items():
+            count = steps.get(iter, tile.get(iter, 1))
+            if 4 * stride_ >= LINE:
+                spans[stride_] = spans.get(stride_, 1) + count - 1
+        apart = gcd(*spans) * 4 // LINE
+        most = max(most, prod(spans.values()) * (apart & -apart))
+    return most
 
 
 def _remainder(kernel: Kernel) -> dict[Iter, int]:

@@ -10,7 +10,7 @@ from numba.core import types
 
 from dlc.codegen.machine import Machine
 from dlc.codegen.vector.casts import from_bits, to_bits
-from dlc.codegen.vector.define import INT, Body, Call, Function, elementwise, fixed
+from dlc.codegen.vector.define import INT, VOID, Body, Call, Function, elementwise, fixed
 from dlc.codegen.vector.emit import Emit, Value
 from dlc.codegen.vector.integers import divide, integer_power, remainder
 from dlc.codegen.vector.types import (
@@ -356,4 +356,5 @@ def _scalars() -> list[Function]:
         fixed("imax", INT, pair, extreme(">")),
         fixed("floor_div", INT, pair, floor_div),
         fixed("floor_mod", INT, pair, floor_mod),
+        fixed("rolled", VOID, (), lambda _e, _a: None),  # for `compile`: do not unroll
     ]
