@@ -14,10 +14,11 @@ from dlc.codegen.printer import Printed, describe
 from dlc.graph import ITEM_BYTES, Graph, Size
 from dlc.ops import NUMPY_DTYPES
 from dlc.schedule.facts import Facts
-from dlc.schedule.kernel import Buffer, Kernel, Store
-from dlc.schedule.plan import Argument, BufferRef, Plan, PlanPort, Row, Work
+from dlc.schedule.kernel import Buffer, Chain, Kernel, Store
+from dlc.schedule.plan import Argument, BufferRef, Plan, PlanPort, Row, Slab, Work
 from dlc.schedule.plan import Buffer as PlanBuffer
 from dlc.schedule.schedule import Schedule, schedule
+from dlc.schedule.slabs import slab_units
 from dlc.schedule.tile import Target, accesses
 from dlc.schedule.work import work_of
 
@@ -52,12 +53,15 @@ class _Step:
     work: Work
     reads: set[Buffer]
     writes: set[Buffer]
+    chain: Chain | None = None
+    slab_units: int = 0
+    """Units in a slab of the chain."""
 
 
 def generate(graph: Graph, machine: Machine) -> Generated:
     """The plan of a lowered graph for a machine."""
     plan = schedule(graph, Target(machine.lanes, machine.registers))
-    steps = [_step(k, print_kernel(k, machine.lanes), plan.facts) for k in plan.kernels]
+    steps = [_step(k, print_kernel(k, machine.lanes), plan.facts, machine) for k in plan.kernels]
     steps += _updates(plan, steps, machine)
     keys = {s.text: kernel_key(canonical(s.text), machine) for s in steps}
     readable = {keys[s.text]: s.text for s in steps}
@@ -75,12 +79,16 @@ def canonical(text: str) -> str:
     return re.sub(r"\b(?:p\d+_\w+|i_\w+)\b", number, re.sub(r"(?m)^\s*#.*\n", "", text))
 
 
-def _step(kernel: Kernel, printed: Printed, facts: Facts) -> _Step:
+def _step(kernel: Kernel, printed: Printed, facts: Facts, machine: Machine) -> _Step:
     writes = {s.buffer for n in kernel.nests for s in [*n.body, *n.after] if isinstance(s, Store)}
     touched = {a for a in printed.arguments if isinstance(a, Buffer)}
     label = ", ".join(dict.fromkeys(describe(m) for m in kernel.members))
     arguments, work = list(printed.arguments), work_of(facts, kernel)
-    return _Step(printed.text, arguments, printed.units, label, work, touched, touched & writes)
+    units = slab_units(kernel, machine.lanes) if kernel.chain else 0
+    return _Step(
+        printed.text, arguments, printed.units, label, work, touched, touched & writes,
+        kernel.chain, units,
+    )  # fmt: skip
 
 
 # ---- updates ----
@@ -168,9 +176,12 @@ def _plan(plan: Schedule, steps: list[_Step], keys: dict[str, str], machine: Mac
             i + 1 == len(steps) or groups[i + 1] != groups[i],
             s.label,
             s.work,
+            Slab(_left(steps, i), s.slab_units) if s.chain else None,
         )
         for i, s in enumerate(steps)
     )
+    life = _longer(steps, groups, life)
+    slabs = _slabs(steps)
     return Plan(
         _symbols(graph),
         tuple(
@@ -182,7 +193,7 @@ def _plan(plan: Schedule, steps: list[_Step], keys: dict[str, str], machine: Mac
             for name, n in graph.outputs.items()
             if not name.startswith(UPDATE)
         ),
-        tuple(_plan_buffer(b, life[b], machine) for b in used),
+        tuple(_plan_buffer(b, life[b], slabs.get(b, 0), machine) for b in used),
         tuple(kernels),
         rows,
         graph.checks,
@@ -214,8 +225,9 @@ def _groups(steps: list[_Step]) -> list[int]:
     numbers, number = [], 0
     reads: set[Buffer] = set()
     writes: set[Buffer] = set()
-    for step in steps:
-        if step.reads & writes or step.writes & reads:
+    for before, step in zip([None, *steps], steps, strict=False):
+        bound = before is not None and before.chain is not step.chain
+        if bound or step.reads & writes or step.writes & reads:
             number, reads, writes = number + 1, set(), set()
         reads |= step.reads
         writes |= step.writes
@@ -223,7 +235,46 @@ def _groups(steps: list[_Step]) -> list[int]:
     return numbers
 
 
-def _plan_buffer(buffer: Buffer, life: tuple[int, int], machine: Machine) -> PlanBuffer:
+# ---- chains ----
+def _left(steps: list[_Step], place: int) -> int:
+    """The steps of a chain from one on."""
+    chain = steps[place].chain
+    return sum(step.chain is chain for step in steps[place:])
+
+
+def _longer(
+    steps: list[_Step], groups: list[int], life: dict[Buffer, tuple[int, int]]
+) -> dict[Buffer, tuple[int, int]]:
+    """What a chain touches lives through all of it: threads are at different steps of it."""
+    found = dict(life)
+    for chain in {s.chain for s in steps if s.chain}:
+        places = [i for i, s in enumerate(steps) if s.chain is chain]
+        first, last = groups[places[0]], groups[places[-1]]
+        for buffer in {b for i in places for b in steps[i].reads}:
+            old = found[buffer]
+            found[buffer] = min(old[0], first), max(old[1], last)
+    return found
+
+
+def _slabs(steps: list[_Step]) -> dict[Buffer, int]:
+    """The buffers that one chain alone knows, and their elements in a slab."""
+    users: dict[Buffer, set[Chain | None]] = {}
+    for step in steps:
+        for buffer in step.reads:
+            users.setdefault(buffer, set()).add(step.chain)
+    found = {}
+    for buffer, chains in users.items():
+        (chain, *others) = chains
+        if chain is None or others or buffer.place != "arena" or not buffer.order:
+            continue
+        axis = buffer.order[0]
+        stride = buffer.strides[axis].constant
+        if stride is not None and buffer.sizes[axis].constant is None and axis not in buffer.halo:
+            found[buffer] = stride * chain.rows
+    return found
+
+
+def _plan_buffer(buffer: Buffer, life: tuple[int, int], slab: int, machine: Machine) -> PlanBuffer:
     elements = buffer.elements
     assert buffer.place != "scratch", "memory of a thread is no argument"
     if buffer.place == "arena":
@@ -240,6 +291,7 @@ def _plan_buffer(buffer: Buffer, life: tuple[int, int], machine: Machine) -> Pla
         *life,
         zeroed=bool(buffer.halo),
         data=data,
+        slab=slab,
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 from dlc.codegen.text import Coords, KernelText
 from dlc.graph import FLOATS, INTEGERS, DType, Size
@@ -25,11 +26,62 @@ class Values(KernelText):
         for scope in reversed(self.scopes):
             if key in scope:
                 return scope[key]
-        text = self.compute(expr, {i: c for i, c in coords.items() if i in expr.deps})
+        here = {i: c for i, c in coords.items() if i in expr.deps}
+        chosen = self.chosen(expr, here)
+        if chosen is not None:
+            return self.value(chosen, here)
+        text = self.compute(expr, here)
+        for scope in reversed(self.scopes):
+            if text in scope:  # other expressions that came to the same at this place
+                return scope[text]
         name = self.fresh("v")
         self.line(f"{name} = {text}")
-        self.scopes[-1][key] = name
+        self.scopes[-1][key] = self.scopes[-1][text] = name
         return name
+
+    def chosen(self, expr: Expr, coords: Coords) -> Expr | None:
+        """The side of a choice that the place in the tile decides."""
+        if expr.op != "select" or expr.args[0].op != "inside":
+            return None
+        decided = [self.decided(t, coords) for t in expr.args[0].tests]
+        if False in decided:
+            return expr.args[2]
+        return expr.args[1] if None not in decided else None
+
+    def decided(self, test: Test, coords: Coords) -> bool | None:
+        """Whether a test holds, where the place in the tile tells."""
+        index, size = self.fixed(test.index, coords), test.size.constant
+        return None if index is None or size is None else 0 <= index < size
+
+    def fixed(self, index: Affine, coords: Coords) -> int | None:
+        """An index as a number, where the place in the tile tells."""
+        total = index.const.constant
+        for atom, coefficient in index.terms:
+            value, k = self.fixed_atom(atom, coords), coefficient.constant
+            if total is None or value is None or k is None:
+                return None
+            total += value * k
+        return total
+
+    def fixed_atom(self, atom: Atom, coords: Coords) -> int | None:
+        """A term of such an index: loops in the tile begin at multiples of their part of it."""
+        match atom:
+            case Iter():
+                count = self.dividing(atom)
+                return coords.get(atom, 0) if count and count == atom.size.constant else None
+            case Rem(index=index, size=size) if len(index.terms) == 1:
+                (iter, step), first = index.terms[0], index.const.constant
+                if not isinstance(iter, Iter) or step != Size.of(1) or first is None:
+                    return None
+                n, count = size.constant, self.dividing(iter)
+                return (coords.get(iter, 0) + first) % n if n and count and not count % n else None
+        return None
+
+    def dividing(self, iter: Iter) -> int:
+        """How many places of a loop the tile holds, if it divides it; 0 if not, or of the lanes."""
+        count, size = self.tile.get(iter, 1), iter.size.constant
+        whole = count > 1 and iter != self.kernel.lane and size is not None and size % count == 0
+        return count if whole else 0
 
     def compute(self, expr: Expr, coords: Coords) -> str:
         """A value as an expression over named values."""
@@ -86,6 +138,9 @@ class Values(KernelText):
         buffer, offset, lane = expr.buffer, expr.offset, self.kernel.lane
         assert buffer is not None
         base, dtype = self.argument(buffer), buffer.dtype
+        kept = tuple(t for t in expr.tests if not self.decided(t, coords))
+        if len(kept) < len(expr.tests):
+            expr = replace(expr, tests=kept)
         mask = self.mask(expr.tests, coords)
         if lane is None or lane not in offset.iters:
             return self.splat(expr, coords, mask)
@@ -159,14 +214,29 @@ class Values(KernelText):
         match atom:
             case Iter():
                 return self.iter_text(atom, coords)
+            case Quot() if (whole := self.quotient(atom, coords)) is not None:
+                return whole
             case Quot(index=index, size=size):
                 return f"floor_div({self.scalar(index, coords)}, {self.size(size)})"
+            case Rem() if (rest := self.fixed_atom(atom, coords)) is not None:
+                return str(rest)
             case Rem(index=index, size=size):
                 return f"floor_mod({self.scalar(index, coords)}, {self.size(size)})"
             case Data(value=value, size=size):
                 here = {i: c for i, c in coords.items() if i in value.deps}
                 found = f"scalar_i64(cast_i64({self.value(value, here)}))"
                 return f"imax(imin({found}, {self.size(size)} - 1), 0)"
+
+    def quotient(self, atom: Quot, coords: Coords) -> str | None:
+        """A quotient whose remainder the place in the tile tells."""
+        if self.fixed_atom(Rem(atom.index, atom.size), coords) is None:
+            return None
+        (iter, _), n = atom.index.terms[0], atom.size.constant
+        first = atom.index.const.constant
+        assert isinstance(iter, Iter)
+        assert n is not None
+        assert first is not None
+        return f"floor_div({self.name(iter)}, {n}) + {(coords.get(iter, 0) + first) // n}"
 
     def vector(self, index: Affine, coords: Coords) -> str:
         """An index as a vector of i64, one for each lane."""
@@ -216,13 +286,12 @@ class Values(KernelText):
         text = parts[0]
         for part in parts[1:]:
             text = f"and_({text}, {part})"
-        key = ("mask", tests, tuple(sorted((str(i), c) for i, c in coords.items())))
         for scope in reversed(self.scopes):
-            if key in scope:
-                return scope[key]
+            if text in scope:
+                return scope[text]
         name = self.fresh("m")
         self.line(f"{name} = {text}")
-        self.scopes[-1][key] = name
+        self.scopes[-1][text] = name
         return name
 
 

@@ -14,7 +14,7 @@ import numpy as np
 from dlc.graph import ITEM_BYTES
 from dlc.runtime.blocks import Array, address_of, aligned_bytes, aligned_words
 from dlc.runtime.compiled import Entry, NativeExecutable
-from dlc.runtime.walker import JOB_WORDS, ROW_WORDS, walker
+from dlc.runtime.walker import JOB_WORDS, walker
 from dlc.runtime.workspace import POISON, Sized
 from dlc.schedule.memory import SLACK
 from dlc.schedule.plan import Buffer
@@ -83,7 +83,7 @@ class CheckedExecutable(NativeExecutable):
     def _walk_group(self, rows: Array, threads: int) -> None:
         job = aligned_words(JOB_WORDS)
         free = np.ascontiguousarray(rows).copy()
-        free[:, ROW_WORDS - 1] = 0
+        free[:, 3:5] = 0  # neither barriers nor chains
         job[0], job[1] = address_of(free), len(free)
         for thread in reversed(range(threads)):
             walker().walk(address_of(job), thread, threads)
@@ -102,7 +102,7 @@ def _groups(rows: Array) -> Iterator[tuple[int, int]]:
     """The rows between two barriers, as ranges."""
     first = 0
     for place, row in enumerate(rows):
-        if row[ROW_WORDS - 1] or place == len(rows) - 1:
+        if row[3] or place == len(rows) - 1:
             yield first, place + 1
             first = place + 1
 

@@ -186,7 +186,13 @@ class NativeExecutable:
         with self._lock:
             entry = self._entries.get(key)
             if entry is None:
-                sized = size_plan(self.plan, self._addresses, self._constants, found.sizes)
+                sized = size_plan(
+                    self.plan,
+                    self._addresses,
+                    self._constants,
+                    found.sizes,
+                    self.threads or pool.threads(),
+                )
                 entry = self._entries[key] = Entry(sized, Choice())
             self._entries.move_to_end(key)
             if len(self._entries) > KEPT_SHAPES:

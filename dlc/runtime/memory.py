@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from dlc.runtime import pool
+from dlc.runtime.workspace import room_for_slabs
 from dlc.schedule.memory import buffer_bytes, layout
 from dlc.schedule.plan import Place, Plan
 
@@ -33,7 +35,7 @@ def memory_of(plan: Plan, sizes: Mapping[str, int]) -> Memory:
     for buffer in plan.buffers:
         total[buffer.place] = total.get(buffer.place, 0) + buffer_bytes(buffer, sizes)
     return Memory(
-        arena=layout(plan.buffers, sizes).bytes,
+        arena=layout(plan.buffers, sizes, room_for_slabs(pool.threads())).bytes,
         weights=total.get("bound", 0),
         inputs=total.get("input", 0),
         outputs=total.get("output", 0),

@@ -21,8 +21,13 @@ JOB_WORDS = 32
 POOL_WORDS = 40
 """A pool: byte 0 number of the job, 64 sleepers, 128 threads that finished, 192 who sleeps for
 these, 256 the job, 264 threads, 272 turns of spinning, 280 whether to end."""
-ROW_WORDS = 4
-"""A row: kernel, its arguments, units, whether a barrier follows."""
+ROW_WORDS = 8
+"""A row: 0 kernel, 1 its arguments, 2 units, 3 whether a barrier follows; 4 how many rows from this
+one on go slab by slab, or 0; of such a row 5 its units in a slab, 6 its moves, 7 the slabs that
+have room: with no more than these, threads share each row as they do elsewhere. Moves are the
+number of arguments, the number of those that move, and for each its place and a slab's bytes."""
+SLAB_ARGUMENTS = 64
+"""The most arguments of a row in a chain."""
 
 _CODE = """
 declare i64 @syscall(i64, ...)
@@ -112,6 +117,101 @@ define void @record(ptr %table, i64 %place, i64 %from, i64 %to) nounwind {{
   ret void
 }}
 
+; One row for one slab, with the memory of this thread: nanoseconds, if they are asked for.
+define i64 @slab(ptr %row, i64 %number, i64 %thread, i1 %timed) nounwind {{
+entry:
+  %own = alloca [{slab_arguments} x i64], align 64
+  %args.at = getelementptr i64, ptr %row, i64 1
+  %units.at = getelementptr i64, ptr %row, i64 2
+  %each.at = getelementptr i64, ptr %row, i64 5
+  %moves.at = getelementptr i64, ptr %row, i64 6
+  %units = load i64, ptr %units.at
+  %each = load i64, ptr %each.at
+  %low = mul i64 %number, %each
+  %top = add i64 %low, %each
+  %less = icmp ult i64 %top, %units
+  %high = select i1 %less, i64 %top, i64 %units
+  %args = load ptr, ptr %args.at
+  %moves = load ptr, ptr %moves.at
+  %count = load i64, ptr %moves
+  %bytes = mul i64 %count, 8
+  call void @llvm.memcpy.p0.p0.i64(ptr %own, ptr %args, i64 %bytes, i1 false)
+  %moved.at = getelementptr i64, ptr %moves, i64 1
+  %moved = load i64, ptr %moved.at
+  %table = getelementptr i64, ptr %moves, i64 2
+  %by = sub i64 %thread, %number
+  br label %head
+head:
+  %k = phi i64 [0, %entry], [%next, %one]
+  %some = icmp ult i64 %k, %moved
+  br i1 %some, label %one, label %ready
+one:
+  %pair = mul i64 %k, 2
+  %place.at = getelementptr i64, ptr %table, i64 %pair
+  %size.at = getelementptr i64, ptr %place.at, i64 1
+  %place = load i64, ptr %place.at
+  %size = load i64, ptr %size.at
+  %shift = mul i64 %size, %by
+  %word = getelementptr i64, ptr %own, i64 %place
+  %old = load i64, ptr %word
+  %new = add i64 %old, %shift
+  store i64 %new, ptr %word
+  %next = add i64 %k, 1
+  br label %head
+ready:
+  %kernel = load ptr, ptr %row
+  br i1 %timed, label %clock0, label %plain
+plain:
+  call void %kernel(i64 %low, i64 %high, ptr %own)
+  ret i64 0
+clock0:
+  %t0 = call i64 @nanoseconds()
+  call void %kernel(i64 %low, i64 %high, ptr %own)
+  %t1 = call i64 @nanoseconds()
+  %time = sub i64 %t1, %t0
+  ret i64 %time
+}}
+
+; A thread's share of the slabs of a chain of rows. `%cell` is the place of its first row's times.
+define void @chain(ptr %row, i64 %slabs, i64 %thread, i64 %threads, ptr %profile, i64 %cell) {{
+entry:
+  %count.at = getelementptr i64, ptr %row, i64 4
+  %count = load i64, ptr %count.at
+  %timed = icmp ne ptr %profile, null
+  %next = add i64 %thread, 1
+  %low.n = mul i64 %slabs, %thread
+  %low = udiv i64 %low.n, %threads
+  %high.n = mul i64 %slabs, %next
+  %high = udiv i64 %high.n, %threads
+  br label %head
+head:
+  %n = phi i64 [%low, %entry], [%n1, %after]
+  %some = icmp ult i64 %n, %high
+  br i1 %some, label %rows, label %exit
+rows:
+  br label %each
+each:
+  %r = phi i64 [0, %rows], [%r1, %did]
+  %words = mul i64 %r, {row_words}
+  %at = getelementptr i64, ptr %row, i64 %words
+  %time = call i64 @slab(ptr %at, i64 %n, i64 %thread, i1 %timed)
+  br i1 %timed, label %note, label %did
+note:
+  %place = add i64 %cell, %r
+  %place2 = mul i64 %place, 2
+  call void @record(ptr %profile, i64 %place2, i64 0, i64 %time)
+  br label %did
+did:
+  %r1 = add i64 %r, 1
+  %more = icmp ult i64 %r1, %count
+  br i1 %more, label %each, label %after
+after:
+  %n1 = add i64 %n, 1
+  br label %head
+exit:
+  ret void
+}}
+
 ; One thread's share of all rows: units [n t / T, n (t + 1) / T) of each.
 define void @walk(ptr %job, i64 %thread, i64 %threads) nounwind {{
 entry:
@@ -126,7 +226,7 @@ entry:
   %own = mul i64 %thread, %count
   br label %head
 head:
-  %i = phi i64 [0, %entry], [%j, %done]
+  %i = phi i64 [0, %entry], [%j, %done], [%j.chain, %chained]
   %end = icmp eq i64 %i, %count
   br i1 %end, label %exit, label %row
 row:
@@ -140,12 +240,58 @@ row:
   %low = udiv i64 %low.n, %threads
   %high.n = mul i64 %units, %next
   %high = udiv i64 %high.n, %threads
+  %chain.at = getelementptr i64, ptr %kernel.at, i64 4
+  %chain = load i64, ptr %chain.at
+  %is.chain = icmp ne i64 %chain, 0
+  br i1 %is.chain, label %slabs, label %plain
+slabs:
+  %each.at = getelementptr i64, ptr %kernel.at, i64 5
+  %room.at = getelementptr i64, ptr %kernel.at, i64 7
+  %each = load i64, ptr %each.at
+  %room = load i64, ptr %room.at
+  %up = add i64 %units, %each
+  %up1 = sub i64 %up, 1
+  %slab.count = udiv i64 %up1, %each
+  %many = icmp ugt i64 %slab.count, %room
+  br i1 %many, label %go, label %plain
+go:
+  %fewer = icmp ult i64 %threads, %room
+  %team = select i1 %fewer, i64 %threads, i64 %room
+  %member = icmp ult i64 %thread, %team
+  br i1 %member, label %run, label %ran
+run:
+  %first = add i64 %own, %i
+  call void @chain(ptr %kernel.at, i64 %slab.count, i64 %thread, i64 %team,
+                   ptr %profile, i64 %first)
+  br label %ran
+ran:
+  %j.chain = add i64 %i, %chain
+  br i1 %alone, label %chained, label %wait
+wait:
+  br i1 %timed, label %clock3, label %meet.all
+clock3:
+  %t3 = call i64 @nanoseconds()
+  br label %meet.all
+meet.all:
+  %from = phi i64 [0, %wait], [%t3, %clock3]
+  call void @barrier(ptr %job, i64 %threads)
+  br i1 %timed, label %clock4, label %chained
+clock4:
+  %t4 = call i64 @nanoseconds()
+  %last = add i64 %own, %j.chain
+  %cell.n = mul i64 %last, 2
+  %cell2 = sub i64 %cell.n, 1
+  call void @record(ptr %profile, i64 %cell2, i64 %from, i64 %t4)
+  br label %chained
+chained:
+  br label %head
+plain:
   br i1 %timed, label %clock0, label %share
 clock0:
   %t0 = call i64 @nanoseconds()
   br label %share
 share:
-  %start = phi i64 [0, %row], [%t0, %clock0]
+  %start = phi i64 [0, %plain], [%t0, %clock0]
   %some = icmp ult i64 %low, %high
   br i1 %some, label %work, label %rest
 work:
@@ -322,7 +468,12 @@ def walker_text() -> str:
         wait = _FUTEX_WAIT.format(number=_FUTEX[family])
         wake = _FUTEX_WAKE.format(number=_FUTEX[family])
     return _CODE.format(
-        declarations=declaration, pause=pause, wait=wait, wake=wake, row_words=ROW_WORDS
+        declarations=declaration,
+        pause=pause,
+        wait=wait,
+        wake=wake,
+        row_words=ROW_WORDS,
+        slab_arguments=SLAB_ARGUMENTS,
     )
 
 

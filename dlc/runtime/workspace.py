@@ -10,11 +10,12 @@ import numpy as np
 
 from dlc.diagnostics import fail
 from dlc.diagnostics.runtime_checks import RunTooLarge
+from dlc.graph import ITEM_BYTES
 from dlc.memory import memory_bytes
 from dlc.runtime.blocks import Array, address_of, aligned_bytes, aligned_words
-from dlc.runtime.walker import JOB_WORDS, ROW_WORDS
+from dlc.runtime.walker import JOB_WORDS, ROW_WORDS, SLAB_ARGUMENTS
 from dlc.schedule.memory import Layout, buffer_bytes, layout
-from dlc.schedule.plan import BufferRef, Plan
+from dlc.schedule.plan import BufferRef, Plan, Row
 
 POISON = 0xFF
 """Bytes of NaN in every float dtype, and of -1 in the integers."""
@@ -32,8 +33,12 @@ class Sized:
     constants: Mapping[int, Array]
     """The tables of the program by the place of the buffer."""
     layout: Layout
+    slabs: int
+    """How many slabs have room in the buffers that only a chain of rows knows."""
+    moves: Array
+    """The tables of `ROW_WORDS` for rows in chains."""
     rows: Array
-    """int64 [rows, 4]: function, byte offset of its arguments, units, barrier."""
+    """int64 [rows, ROW_WORDS]: function, byte offset of its arguments, units, barrier, ..."""
     arguments: Array
     """int64: the arguments of all rows in order; 0 where an address stands."""
     slots: Array
@@ -60,20 +65,26 @@ def size_plan(
     addresses: Mapping[int, int],
     constants: Mapping[int, Array],
     sizes: Mapping[str, int],
+    threads: int,
 ) -> Sized:
-    """Evaluates all sizes of a plan.
+    """Evaluates all sizes of a plan; `threads` is how many are expected to run it.
 
     Raises KeyError for a size that is not given, DlcError (E0719) where memory is too small.
     """
-    places_in_arena = layout(plan.buffers, sizes)
+    slabs = room_for_slabs(threads)
+    places_in_arena = layout(plan.buffers, sizes, slabs)
     _check_memory(plan, sizes, places_in_arena.bytes)
     rows = np.zeros((len(plan.rows), ROW_WORDS), np.int64)
     values: list[int] = []
     slots: list[int] = []
     which: list[int] = []
+    moves: list[int] = []
     for r, row in enumerate(plan.rows):
         units = max(0, row.units.value(sizes))
-        rows[r] = addresses[row.kernel], len(values) * 8, units, row.barrier
+        rows[r, :4] = addresses[row.kernel], len(values) * 8, units, row.barrier
+        if row.slab:
+            rows[r, 4:] = row.slab.rows, row.slab.units, len(moves) * 8, slabs
+            moves += _moves(plan, row)
         for argument in row.args:
             if isinstance(argument, BufferRef):
                 slots.append(len(values))
@@ -86,11 +97,30 @@ def size_plan(
         if k in places:
             places[k].append(slot)
     shapes = {p.name: tuple(n.value(sizes) for _, n in p.dims) for p in plan.outputs}
+    table = aligned_words(max(1, len(moves)))
+    table[: len(moves)] = moves
+    rows[rows[:, 4] > 0, 6] += address_of(table)
     return Sized(
-        plan, dict(sizes), addresses, constants, places_in_arena, rows,
+        plan, dict(sizes), addresses, constants, places_in_arena, slabs, table, rows,
         np.array(values, np.int64), np.array(slots, np.intp), np.array(which, np.intp),
         {k: tuple(found) for k, found in places.items()}, shapes,
     )  # fmt: skip
+
+
+def room_for_slabs(threads: int) -> int:
+    """For so many slabs a chain's own buffers have room: with fewer, threads share each row."""
+    return 2 * threads
+
+
+def _moves(plan: Plan, row: Row) -> list[int]:
+    """The number of a row's arguments, and those that move from slab to slab, with the bytes."""
+    moved = [
+        (place, plan.buffers[a.index].slab * ITEM_BYTES[plan.buffers[a.index].dtype])
+        for place, a in enumerate(row.args)
+        if isinstance(a, BufferRef) and plan.buffers[a.index].slab
+    ]
+    assert len(row.args) <= SLAB_ARGUMENTS, row.label
+    return [len(row.args), len(moved), *(word for pair in moved for word in pair)]
 
 
 def _check_memory(plan: Plan, sizes: Mapping[str, int], arena: int) -> None:
@@ -128,7 +158,7 @@ class Workspace:
             if buffer.place == "arena":
                 addresses[k] = start + offset
                 if buffer.zeroed:
-                    arena[offset : offset + buffer_bytes(buffer, sized.sizes)] = 0
+                    arena[offset : offset + buffer_bytes(buffer, sized.sizes, sized.slabs)] = 0
             elif buffer.place == "constant":
                 addresses[k] = address_of(sized.constants[k])
         arguments = aligned_words(max(1, len(sized.arguments)))
@@ -140,7 +170,7 @@ class Workspace:
         job[_ROWS], job[_COUNT] = address_of(rows), len(rows)
         return Workspace(
             arena, rows, arguments, job, memoryview(arguments.data), address_of(job),
-            kept=tuple(sized.constants.values()),
+            kept=(sized.moves, *sized.constants.values()),
         )  # fmt: skip
 
     def set_spin(self, turns: int) -> None:

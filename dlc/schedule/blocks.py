@@ -31,11 +31,13 @@ BYTES_A_CYCLE = ((24e3, 64.0), (400e3, 24.0), (float("inf"), 8.0))
 PANEL = 16 * 1024
 """Bytes of the lane operand that the tiles of a unit share: they stay in the first cache."""
 LINES = 256
-"""Cache lines of the other operand that a tile goes through while the next tiles read them again."""
+"""Cache lines of the other operand that a tile goes through: the next tiles read them again."""
 SUMS = 192 * 1024
 """Bytes of the sums of a unit: they stay in the second cache."""
 ROWS = 256
 RUN_TIME_ROWS = 224
+FEWEST_ROWS = 32
+"""Of each of a batch of products a unit has so many rows, or those of four images."""
 COLUMNS = 128
 """The most that a unit has of each: they share what is staged and what is in the caches."""
 STAGED_ROWS = 16
@@ -226,13 +228,20 @@ def _extents(product: _Product) -> dict[Iter, int]:
         fine = fine and 4 * prod(trial.values()) <= SUMS
         return fine and units >= (wanted if iter == lane else FEWEST_UNITS)
 
-    for iter in [*reversed(_rows_of(kernel)), lane]:
+    wide = [set(load) for load in product.loads if lane in load]
+    shared = [i for i in _rows_of(kernel) if all(i in load for load in wide)]
+    rows = [i for i in reversed(_rows_of(kernel)) if i not in shared]
+    for iter in [*rows, *reversed(shared), lane]:
         step = kernel.tile.get(iter, 1)
         tiles = -(-estimate(iter.size) // step)
         if iter.size.constant is None and step > 1:
             beside = prod(extent[i] for i in _rows_of(kernel) if i != iter)
             room = min(RUN_TIME_ROWS // beside, SUMS // (4 * beside * extent[lane]))
             extent[iter] = max(room // step, 1) * step
+            continue
+        if iter.size.constant is None and shared:
+            beside = prod(extent[i] for i in rows if i != iter)
+            extent[iter] = next((n for n in (1, 2, 4) if n * beside >= FEWEST_ROWS), 4)
             continue
         for blocks in range(1, tiles):
             trial = {**extent, iter: -(-tiles // blocks) * step}

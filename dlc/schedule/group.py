@@ -99,25 +99,8 @@ def _new_kernel(state: Grouping, node: Node) -> Kernel:
 
 def _join(state: Grouping, kernel: Kernel, node: Node) -> bool:
     facts = state.facts
-    if len(kernel.members) >= MEMBERS or kernel.template == "sort":
-        return False
-    if kernel.members[0].op == "scatter" and kernel.members[0].attrs["over"]:
-        return False
-    if _is_update(state, node) != all(_is_update(state, m) for m in kernel.members):
-        return False
-    free = set(facts.free(node).values())
-    outer = [i for i in kernel.outer if i in free]
-    parts = "part" in node.attrs
-    if any(("part" in m.attrs) != parts for m in kernel.members):
-        return False
-    if parts and len(outer) < len(kernel.outer):
-        return False
-    if kernel.contraction:
-        if reduces(node) or set(outer) != free or len(outer) != len(kernel.outer):
-            return False
-    elif _units(state, node, outer) < min(
-        ROWS, max(_units(state, node, kernel.outer), _units(state, node, [*free]))
-    ):
+    outer = [i for i in kernel.outer if i in facts.free(node).values()]
+    if not _alike(state, kernel, node) or not _loops_suit(state, kernel, node, outer):
         return False
     if any(k is not kernel and state.depends(k, kernel) for k in state._homes(node)):
         return False
@@ -130,6 +113,33 @@ def _join(state: Grouping, kernel: Kernel, node: Node) -> bool:
         return False
     kernel.members, kernel.outer, kernel.nests = trial.members, trial.outer, trial.nests
     return True
+
+
+def _alike(state: Grouping, kernel: Kernel, node: Node) -> bool:
+    """Whether a node is of the kind of a kernel's members."""
+    first = kernel.members[0]
+    if len(kernel.members) >= MEMBERS or kernel.template == "sort":
+        return False
+    if first.op == "scatter" and first.attrs["over"]:
+        return False
+    if _is_update(state, node) != all(_is_update(state, m) for m in kernel.members):
+        return False
+    return all(("part" in m.attrs) == ("part" in node.attrs) for m in kernel.members)
+
+
+def _loops_suit(state: Grouping, kernel: Kernel, node: Node, outer: list[Iter]) -> bool:
+    """Whether enough is left of a kernel in these outer loops, which a node shares with it."""
+    whole = len(outer) == len(kernel.outer)
+    same = whole and set(outer) == set(state.facts.free(node).values())
+    if any("apart" in m.attrs for m in (node, *kernel.members)) and not same:
+        return False
+    if "part" in node.attrs and not whole:
+        return False
+    if kernel.contraction:
+        return same and not reduces(node)
+    free = [*state.facts.free(node).values()]
+    most = max(_units(state, node, kernel.outer), _units(state, node, free))
+    return _units(state, node, outer) >= min(ROWS, most)
 
 
 def _is_update(state: Grouping, node: Node) -> bool:

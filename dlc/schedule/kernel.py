@@ -150,6 +150,15 @@ class Blocks:
     staged: tuple[Staged, ...] = ()
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Chain:
+    """Kernels that go through a run-time axis together, slab by slab; see `slabs`."""
+
+    rows: int
+    """Values of the axis in a slab."""
+    kernels: int
+
+
 @dataclass(slots=True, eq=False)
 class Kernel:
     """One native function: `units` are spread over threads, `serial` loops run inside one unit."""
@@ -171,6 +180,8 @@ class Kernel:
     contraction: bool = False
     template: Literal["nests", "sort", "turn"] = "nests"
     """`turn`: one store of one load, whose neighbours lie along the last two loops of `units`."""
+    chain: Chain | None = None
+    """The chain it is part of; its run-time axis is then the first of `units`."""
     spans: tuple[Span, ...] = ()
 
     @property

@@ -21,6 +21,8 @@ WINDOWED = 0.02
 """Elements more to move for each multiply-add whose lanes lie along a window."""
 PANEL_DEPTH = 32
 """Shorter sums read their operand from the first-level cache however it lies."""
+CROWDED = 1024
+"""Elements at multiples of so many bytes share few sets of the first cache."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +124,9 @@ def make_buffer(layout: Layout, node: Node, name: str, lanes: int) -> Buffer:
         if padded and axis == order[-1] and extent != Size.of(1):
             extent = (extent + (lanes - 1)) // lanes * lanes
         step = step * extent
+        crowded = step.constant is not None and 4 * step.constant % CROWDED == 0
+        if "apart" in node.attrs and padded and crowded and axis != order[0]:
+            step = step + lanes
     buffer.elements = step
     if buffer.panel:
         buffer.panel_stride = step

@@ -22,18 +22,22 @@ class Layout(NamedTuple):
     bytes: int
 
 
-def buffer_bytes(buffer: Buffer, sizes: Mapping[str, int]) -> int:
-    """The bytes of a buffer's elements."""
-    return buffer.elements.value(sizes) * ITEM_BYTES[buffer.dtype]
+def buffer_bytes(buffer: Buffer, sizes: Mapping[str, int], slabs: int = 0) -> int:
+    """The bytes of a buffer's elements, or of so many slabs of it if there is no more room."""
+    elements = buffer.elements.value(sizes)
+    if buffer.slab and slabs:
+        elements = min(elements, buffer.slab * slabs)
+    return elements * ITEM_BYTES[buffer.dtype]
 
 
-def layout(buffers: Sequence[Buffer], sizes: Mapping[str, int]) -> Layout:
+def layout(buffers: Sequence[Buffer], sizes: Mapping[str, int], slabs: int = 0) -> Layout:
     """First fit, the largest buffer first: no two that live in one row share a byte.
 
+    Of buffers that only a chain knows, `slabs` slabs have room; 0 for all of them.
     Zeroed buffers keep their place for ever, for what nobody writes must stay zero.
     """
     room = {
-        k: _aligned(buffer_bytes(b, sizes) + SLACK)
+        k: _aligned(buffer_bytes(b, sizes, slabs) + SLACK)
         for k, b in enumerate(buffers)
         if b.place == "arena"
     }

@@ -13,7 +13,7 @@ from dlc.graph import Axis, DType, RangeCheck, Size, SizeCheck, parse_size, prod
 from dlc.graph.graph import Role
 
 Place = Literal["arena", "input", "output", "bound", "constant"]
-FORM = 2
+FORM = 3
 """The version of the JSON form."""
 
 
@@ -22,7 +22,8 @@ class Buffer:
     """One array in memory.
 
     arena: laid out by the rows [first, last] in which it lives; zeroed: private to itself for
-    the life of a workspace and zeroed when that is made. input: the caller's array; output: one
+    the life of a workspace and zeroed when that is made; with `slab` only a chain of rows knows it,
+    and there is room for some slabs alone. input: the caller's array; output: one
     that the call returns; bound: that of a param, state or slot; constant: `data`.
     """
 
@@ -37,6 +38,8 @@ class Buffer:
     zeroed: bool = False
     data: bytes = b""
     """The elements of a constant, as the kernels read them."""
+    slab: int = 0
+    """Elements that a slab has."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +74,14 @@ class Work:
 
 
 @dataclass(frozen=True, slots=True)
+class Slab:
+    """Of a row in a chain: the rows of the chain from this one on, and its units in a slab."""
+
+    rows: int
+    units: int
+
+
+@dataclass(frozen=True, slots=True)
 class Row:
     """One kernel run over its units of work."""
 
@@ -82,6 +93,7 @@ class Row:
     """Whether all threads wait after this row before they begin the next."""
     label: str = ""
     work: Work = field(default_factory=Work)
+    slab: Slab | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,14 +160,26 @@ def _port(port: PlanPort) -> list[Any]:
 
 def _buffer(b: Buffer) -> list[Any]:
     data = base64.b64encode(b.data).decode()
-    return [b.name, b.dtype, str(b.elements), b.place, b.port, b.first, b.last, b.zeroed, data]
+    return [
+        b.name,
+        b.dtype,
+        str(b.elements),
+        b.place,
+        b.port,
+        b.first,
+        b.last,
+        b.zeroed,
+        data,
+        b.slab,
+    ]
 
 
 def _row(r: Row) -> list[Any]:
     args = [a.index if isinstance(a, BufferRef) else str(a) for a in r.args]
     lines = [[place.file, place.line, str(place.flops)] for place in r.work.lines]
     work = [str(r.work.flops), str(r.work.bytes), lines]
-    return [r.kernel, args, str(r.units), r.barrier, r.label, work]
+    slab = [r.slab.rows, r.slab.units] if r.slab else None
+    return [r.kernel, args, str(r.units), r.barrier, r.label, work, slab]
 
 
 def _check(c: SizeCheck | RangeCheck) -> list[Any]:
@@ -186,17 +210,17 @@ def _decode_port(name: str, role: Role, dtype: DType, dims: Iterable[Any]) -> Pl
 
 
 def _decode_buffer(name: str, dtype: DType, elements: str, *rest: Any) -> Buffer:
-    place, port, first, last, zeroed, data = rest
+    place, port, first, last, zeroed, data, slab = rest
     size, content = parse_size(elements), base64.b64decode(data)
-    return Buffer(name, dtype, size, place, port, first, last, zeroed, content)
+    return Buffer(name, dtype, size, place, port, first, last, zeroed, content, slab)
 
 
 def _decode_row(kernel: int, args: Iterable[Any], units: str, *rest: Any) -> Row:
-    barrier, label, (flops, moved, lines) = rest
+    barrier, label, (flops, moved, lines), slab = rest
     values = tuple(BufferRef(a) if isinstance(a, int) else parse_size(a) for a in args)
     places = tuple(Line(file, line, parse_size(count)) for file, line, count in lines)
     work = Work(parse_size(flops), parse_size(moved), places)
-    return Row(kernel, values, parse_size(units), barrier, label, work)
+    return Row(kernel, values, parse_size(units), barrier, label, work, slab and Slab(*slab))
 
 
 def _decode_check(c: list[Any], sources: Mapping[str, Source]) -> SizeCheck | RangeCheck:

@@ -15,7 +15,9 @@ from dlc.schedule.layout import Layout, find_layout, make_buffer, with_copies, w
 from dlc.schedule.parts import with_parts
 from dlc.schedule.phases import taps_at, unwindows, with_phases
 from dlc.schedule.reduction import reduced_axes
+from dlc.schedule.slabs import with_chains
 from dlc.schedule.tile import Target, tile
+from dlc.schedule.winograd import with_winograd
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +38,7 @@ def schedule(graph: Graph, target: Target) -> Schedule:
     alone, never on run-time sizes or threads.
     """
     graph = _distinct_outputs(graph)
+    graph = with_winograd(find_facts(graph))
     graph = with_phases(find_facts(graph))
     facts = find_facts(graph)
     graph = with_parts(facts, target.lanes)
@@ -71,6 +74,7 @@ def schedule(graph: Graph, target: Target) -> Schedule:
             cut_contraction(kernel, target, lane)
     for node in [*graph.inputs, *graph.outputs.values()]:
         buffer_of(node)
+    kernels = with_chains(facts, layout, target, kernels, buffers)
     return Schedule(graph, tuple(kernels), buffers, facts, layout)
 
 

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from math import prod
 
 from dlc.graph import Size
 from dlc.schedule.facts import estimate, volume
-from dlc.schedule.index import Affine, Iter
+from dlc.schedule.index import Affine, Iter, Rem
 from dlc.schedule.kernel import Buffer, Expr, Kernel, Nest, Store
 
 WORK = 2000
 """Vector operations that make a unit of work worth its decoding."""
 UNITS = 64
 """Loops become serial inside a unit while at least so many units remain."""
+FEW, CHOICES = 4, 16
+"""Loops of so few values, and of so many together, are unrolled where they decide something."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +48,7 @@ def tile(kernel: Kernel, target: Target) -> None:
         order_loops(kernel, nest)
     kernel.lane = _best_lane(kernel, target)
     _tile_rows(kernel, target)
+    _tile_choices(kernel)
     for nest in kernel.nests:
         nest.free.sort(key=lambda i: i == kernel.lane)
         nest.reduced.sort(key=lambda i: i == kernel.lane)
@@ -157,6 +161,38 @@ def _tile_rows(kernel: Kernel, target: Target) -> None:
         panels = -(-lane.size.constant // target.lanes)
         vectors = next(v for v in (4, 3, 2, 1) if panels % v == 0)
     kernel.tile = {lane: vectors * target.lanes}
+
+
+def _tile_choices(kernel: Kernel) -> None:
+    """Loops that decide what is computed are unrolled: it is decided while the text is printed."""
+    if kernel.lane is None:
+        return
+    found: dict[Iter, int] = {}
+    for nest in kernel.nests:
+        seen: set[int] = set()
+        for statement in [*nest.body, *nest.after]:
+            for expr in walk(statement.expr, seen):
+                for test in expr.tests if expr.op == "inside" else ():
+                    for iter, count in _deciding(test.index):
+                        found[iter] = max(count, found.get(iter, 1))
+    found = {i: n for i, n in found.items() if i in kernel.outer and i != kernel.lane}
+    if prod(found.values()) <= CHOICES:
+        kernel.tile |= found
+
+
+def _deciding(index: Affine) -> Iterator[tuple[Iter, int]]:
+    """The loop that an index follows alone, and in how many steps it goes through its values."""
+    if len(index.terms) != 1:
+        return
+    match index.terms[0][0]:
+        case Iter(size=size) as iter if size.constant is not None and size.constant <= FEW:
+            yield iter, size.constant
+        case Rem(index=inner, size=size) if len(inner.terms) == 1:
+            (loop, step), count = inner.terms[0], size.constant
+            if not isinstance(loop, Iter) or count is None or step != Size.of(1):
+                return
+            if count <= FEW and loop.size % count == Size():
+                yield loop, count
 
 
 def _cut(kernel: Kernel, target: Target) -> None:

@@ -51,22 +51,22 @@ def test_softmax_is_one_kernel_of_three_passes():
 def test_a_convolution_unfolds_nothing():
     """Beside halos and second layouts of weights, the arena holds inputs and outputs alone."""
     image, first, second = (
-        _tensor("image", (N, ROWS), (C, 16), (Y, 20), (X, 20)),
-        _tensor("w1", (C, 16), (KY, 3), (KX, 3), (D, 16)),
-        _tensor("w2", (C, 16), (KY, 3), (KX, 3), (H, 16)),
+        _tensor("image", (N, ROWS), (C, 8), (Y, 20), (X, 20)),
+        _tensor("w1", (C, 8), (KY, 3), (KX, 3), (D, 8)),
+        _tensor("w2", (C, 8), (KY, 3), (KX, 3), (H, 8)),
     )
     hidden = b.rename(b.tanh(_convolution(image, first)), {D: C})
     result = _scheduled(_convolution(hidden, second))
     largest = max(buffer.elements.value({"N": 1}) for buffer in result.buffers.values())
-    assert largest <= 22 * 22 * 16  # one image with its halo
+    assert largest <= 22 * 22 * 8  # one image with its halo
 
 
 def test_the_gradient_of_a_convolution_unfolds_nothing():
-    image = _tensor("image", (N, ROWS), (C, 16), (Y, 20), (X, 20))
-    w = _tensor("w", (C, 16), (KY, 3), (KX, 3), (D, 16), role="param")
+    image = _tensor("image", (N, ROWS), (C, 8), (Y, 20), (X, 20))
+    w = _tensor("w", (C, 8), (KY, 3), (KX, 3), (D, 8), role="param")
     loss = b.reduce_sum(b.tanh(_convolution(b.tanh(image), w)), (N, Y, X, D))
     result = _scheduled(b.grad(loss, w), b.grad(loss, image))
-    assert max(x.elements.value({"N": 8}) for x in result.buffers.values()) <= 8 * 22 * 22 * 16
+    assert max(x.elements.value({"N": 8}) for x in result.buffers.values()) <= 8 * 22 * 22 * 8
 
 
 def test_updates_are_maps_over_one_loop():

@@ -9,6 +9,7 @@ from dlc.codegen.program import generate
 from dlc.graph import Graph, Node, input_node, rebuilt
 from dlc.ops import build as b
 from dlc.reference.random_graphs import random_graph
+from dlc.runtime.workspace import room_for_slabs
 from dlc.schedule.memory import buffer_bytes
 from dlc.semantics import check_file
 from dlc.semantics.memory import largest
@@ -23,7 +24,9 @@ OPS = (
 
 def largest_buffer(graph: Graph, sizes: dict[str, int]) -> int:
     buffers = generate(lower(graph), host()).plan.buffers
-    return max(buffer_bytes(buffer, sizes) for buffer in buffers if buffer.place != "bound")
+    """Of a run on two threads."""
+    slabs = room_for_slabs(2)
+    return max(buffer_bytes(buffer, sizes, slabs) for buffer in buffers if buffer.place != "bound")
 
 
 def summed(graph: Graph) -> Graph:
