@@ -21,6 +21,10 @@ class ContractionPrinter(Printer):
     whole: dict[Iter, str] = field(default_factory=dict)
     """Where the whole tiles of an axis end."""
 
+    few: dict[Iter, str] = field(default_factory=dict)
+    """Where the tiles of some rows end, if a last row is left alone."""
+    direct: bool = False
+    """Whether operands are read where they lie, though they have copies."""
     first_chunk: str = ""
     """Whether the sums begin with this chunk; empty where there are no chunks."""
 
@@ -95,7 +99,10 @@ class ContractionPrinter(Printer):
             count = f"({end} - {begin})" if begin != "0" else end
             text = f"{count} // {tile} * {tile}"
             text = text if begin == "0" else f"{begin} + {text}"
-            self.whole[iter] = self.named(iter, "whole", text)
+            whole = self.whole[iter] = self.named(iter, "whole", text)
+            if iter == self.cut.lonely():
+                left = f"({end} - {whole}) % {self.cut.remainder[iter]}"
+                self.few[iter] = self.named(iter, "few", f"{end} - (1 if {left} == 1 else 0)")
 
     def named(self, iter: Iter, prefix: str, text: str) -> str:
         """A variable for a place in a loop."""
@@ -110,6 +117,8 @@ class ContractionPrinter(Printer):
             self.stage()
             self.tile = dict(self.kernel.tile)
             self.tiles(list(self.kernel.outer))
+            if self.cut.alone:
+                self.alone()
             return
         iter, step = iters[0], self.cut.chunks[iters[0]]
         start, (low, high) = self.name(self.cut.starts[iter]), self.bounds(iter)
@@ -225,9 +234,31 @@ class ContractionPrinter(Printer):
                 self.clamp(iter)
             self.tiles(rest)
 
-        self.ranged(iter, self.whole[iter], end, few, inside)
+        self.ranged(iter, self.whole[iter], self.few.get(iter, end), few, inside)
         self.tile = whole
         self.clamped.discard(iter)
+
+    def alone(self) -> None:
+        """The last row where it is left alone: more vectors of it."""
+        lane, row = self.kernel.lane, self.cut.lonely()
+        assert lane is not None
+        assert row is not None
+        self.tile, self.direct = {lane: self.cut.alone}, True
+        rest = [i for i in self.kernel.outer if i not in (row, lane)]
+
+        def lanes() -> None:
+            self.over(lane, self.cut.alone, self.one_tile)
+
+        end = self.ends.get(row, self.size(row.size))
+        self.ranged(row, self.few[row], end, 1, lambda: self.around(rest, lanes))
+        self.direct = False
+
+    def around(self, iters: list[Iter], inside: Callable[[], None]) -> None:
+        """Loops over elements of a unit."""
+        if iters:
+            self.over(iters[0], 1, lambda: self.around(iters[1:], inside))
+        else:
+            inside()
 
     def clamp(self, iter: Iter) -> None:
         """Rows of a tile past the end of their axis are its last row; they are not stored."""
@@ -252,7 +283,7 @@ class ContractionPrinter(Printer):
         """The sums of one tile over a chunk, and what becomes of them."""
         blocks, (s,) = self.cut, self.product.body
         assert isinstance(s, Accumulate)
-        if not self.clamped:
+        if not self.clamped and not self.direct:
             s = replace(s, expr=_with(s.expr, {t.load: t.copy for t in blocks.staged}))
         for coords in self.sum_coords(s):
             self.line(f"{self.acc(s, coords)} = {self.neutral(s)}")

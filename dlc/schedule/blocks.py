@@ -51,6 +51,8 @@ ALONE = 1 << 20
 """Multiply-adds of a batch of one that are worth a unit of their own."""
 WIDEST = 4
 """Vectors in the widest panel."""
+VECTORS = 8
+"""In the tile of one row."""
 DEAR_EPILOGUE = 160
 """What follows the sums is unrolled over the tile up to so many vector operations."""
 _unique = itertools.count(1)
@@ -196,6 +198,7 @@ def _block(product: _Product) -> None:
     blocks = Blocks(extent, _remainder(kernel), _chunks(product), starts)
     kernel.blocks = blocks
     kernel.units = [i for i in kernel.outer if _count(i, extent[i]) != Size.of(1)]
+    blocks.alone = _alone(product, blocks)
     _stage(product, blocks)
     plain = len(kernel.nests) == 1 and all(s.expr.op == "ref" for s in kernel.nests[0].after)
     if (blocks.chunks and not plain) or _epilogue(kernel) > DEAR_EPILOGUE:
@@ -310,6 +313,18 @@ def _remainder(kernel: Kernel) -> dict[Iter, int]:
             continue
         found[iter] = min(FEW_ROWS, count) if size is None else size % count
     return found
+
+
+def _alone(product: _Product, blocks: Blocks) -> int:
+    """A tile of one row needs many vectors, so that they do not wait for each other."""
+    kernel, lane, lanes = product.kernel, product.lane, product.target.lanes
+    rows = [i for i in kernel.tile if i != lane]
+    if len(rows) != 1 or rows[0].size.constant is not None or lane.size.constant is None:
+        return 0
+    vectors = [-(-lane.size.constant // lanes), blocks.extent[lane] // lanes]
+    most = min(VECTORS, product.target.registers - 4)
+    wide = next(v for v in range(most, 0, -1) if all(n % v == 0 for n in vectors))
+    return wide * lanes if wide * lanes > kernel.tile[lane] else 0
 
 
 def _epilogue(kernel: Kernel) -> int:

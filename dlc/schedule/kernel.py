@@ -148,6 +148,12 @@ class Blocks:
     """The unit's sums, in the thread's own memory."""
     sums_at: Affine = field(default_factory=Affine)
     staged: tuple[Staged, ...] = ()
+    alone: int = 0
+    """Elements along the lanes in the tile of a last row that is left alone; 0: none is wider."""
+
+    def lonely(self) -> Iter | None:
+        """The loop whose last row may be left alone."""
+        return next(iter(self.remainder)) if self.alone else None
 
 
 @dataclass(frozen=True, slots=True, eq=False)

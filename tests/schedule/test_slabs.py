@@ -1,0 +1,125 @@
+"""Chains of kernels go through the batch slab by slab, with the results of whole ones."""
+
+import numpy as np
+import pytest
+from native_runs import run_generated
+
+from dlc.codegen.machine import host
+from dlc.codegen.program import generate
+from dlc.graph import Axis, Graph, Size, TensorType, input_node
+from dlc.ops import build as b
+from dlc.reference.interpreter import interpret
+from dlc.runtime import pool
+from dlc.runtime.compiled import NativeExecutable
+from dlc.runtime.workspace import room_for_slabs
+from dlc.schedule.memory import layout
+from dlc.transform.pipeline import lower
+from dlc.transform.precision import widen
+
+N, C, D, Y, X, KY, KX = (Axis(a) for a in ("N", "C", "D", "Y", "X", "KY", "KX"))
+ROWS = Size.symbol("N")
+IMAGE = 16
+
+
+def tensor(name, *dims, role="data"):
+    return input_node(name, TensorType.of("f32", dims), role)
+
+
+def convolution(x, w):
+    rows = b.window(x, Y, KY, 3, before=1, after=1)
+    return b.rename(b.dot(b.window(rows, X, KX, 3, before=1, after=1), w, (C, KY, KX)), {D: C})
+
+
+@pytest.fixture(scope="module")
+def net():
+    x = tensor("x", (N, ROWS), (C, 16), (Y, IMAGE), (X, IMAGE))
+    first, second = (
+        tensor(name, (C, 16), (KY, 3), (KX, 3), (D, 16), role="param") for name in ("w", "v")
+    )
+    y = convolution(b.tanh(convolution(x, first)), second)
+    graph = lower(Graph((x, first, second), {"y": b.reduce_max(y, (Y, X))}))
+    return graph, generate(graph, host())
+
+
+def feeds_of(graph, rows):
+    rng = np.random.default_rng(1)
+    shapes = {n.attrs["name"]: [s.value({"N": rows}) for s in n.type.sizes] for n in graph.inputs}
+    return {name: rng.uniform(-1, 1, shape).astype(np.float32) for name, shape in shapes.items()}
+
+
+def test_a_net_of_convolutions_is_one_chain(net):
+    plan = net[1].plan
+    chained = [row for row in plan.rows if row.slab]
+    assert chained[0].slab.rows == len(chained) > 6
+    assert [row.slab.rows for row in chained] == [*range(len(chained), 0, -1)]
+    assert all(row.units.value({"N": 6}) == 6 * row.slab.units for row in chained[1:2])
+
+
+def test_memory_between_the_kernels_does_not_grow_with_the_batch(net):
+    buffers = net[1].plan.buffers
+    few, many = (layout(buffers, {"N": n}, room_for_slabs(2)).bytes for n in (100, 1000))
+    assert many - few < 900 * 4 * 1024  # what follows the chain is small
+    assert layout(buffers, {"N": 1000}).bytes > 50 * few
+
+
+@pytest.mark.parametrize("rows", [0, 1, 3, 4, 5, 40])
+def test_more_threads_than_the_memory_was_laid_out_for(net, rows):
+    graph, generated = net
+    feeds = feeds_of(graph, rows)
+    want = run_generated(generated, graph, feeds, 2, checked=True)["y"]
+    program = NativeExecutable(generated.plan, generated.compile(1), fill_nan=True)
+    program.bind({name: feeds[name] for name in ("w", "v")})
+    try:
+        for threads in (1, 7, 2):
+            pool.set_threads(threads)
+            assert np.array_equal(program.run({"x": feeds["x"]})["y"], want), threads
+    finally:
+        pool.set_threads(None)
+
+
+def test_the_rows_of_a_chain_have_times(net):
+    graph, generated = net
+    feeds = feeds_of(graph, 40)
+    program = NativeExecutable(generated.plan, generated.compile(1), threads=2)
+    program.bind({name: feeds[name] for name in ("w", "v")})
+    times = program.profile({"x": feeds["x"]}, runs=2)
+    assert all(time.work_seconds > 0 for time in times if time.row.slab)
+
+
+def products(graph):
+    """Operations of the products in a plan for one row."""
+    plan = generate(lower(graph), host()).plan
+    return sum(r.work.flops.value({"N": 1}) for r in plan.rows if " dot[" in f" {r.label}")
+
+
+@pytest.mark.parametrize(
+    ("channels", "image", "kernel", "steps", "fewer"),
+    [
+        (16, 16, 3, {}, True), (8, 16, 3, {}, False), (16, 15, 3, {}, False),
+        (16, 16, 5, {}, False), (16, 16, 3, {"stride": 2}, False),
+        (16, 16, 3, {"dilation": 2, "before": 2, "after": 2}, False),
+        (16, 18, 3, {"before": 0, "after": 0}, True),
+    ],
+)  # fmt: skip
+def test_which_convolutions_take_fewer_products(channels, image, kernel, steps, fewer):
+    x = tensor("x", (N, ROWS), (C, channels), (Y, image), (X, image))
+    w = tensor("w", (C, channels), (KY, kernel), (KX, kernel), (D, 16), role="param")
+    steps = {"before": 1, "after": 1, **steps}
+    seen = b.window(b.window(x, Y, KY, kernel, **steps), X, KX, kernel, **steps)
+    y = b.dot(seen, w, (C, KY, KX))
+    every = channels * kernel**2 * 2 * y.type.elements.value({"N": 1})
+    assert products(Graph((x, w), {"y": y})) == (every * 16 // 36 if fewer else every)
+
+
+def test_transformed_tiles_are_as_exact_as_the_plain_sum():
+    x = tensor("x", (N, ROWS), (C, 64), (Y, 12), (X, 12))
+    w = tensor("w", (C, 64), (KY, 3), (KX, 3), (D, 32), role="param")
+    y = convolution(x, w)
+    loss = b.reduce_sum(b.mul(y, y), y.type.axes)
+    graph = lower(Graph((x, w), {"y": y, "dx": b.grad(loss, x)}))
+    feeds = feeds_of(graph, 3)
+    exact = interpret(widen(graph), {k: v.astype(np.float64) for k, v in feeds.items()})
+    plain, ours = interpret(graph, feeds), run_generated(generate(graph, host()), graph, feeds)
+    for name, value in exact.items():
+        plain_error, error = (np.abs(a[name] - value).mean() for a in (plain, ours))
+        assert error <= 2 * plain_error, name
