@@ -56,6 +56,8 @@ class _Step:
     chain: Chain | None = None
     slab_units: int = 0
     """Units in a slab of the chain."""
+    prepares: bool = False
+    """Whether it reads bound arrays alone, which no step writes."""
 
 
 def generate(graph: Graph, machine: Machine) -> Generated:
@@ -63,6 +65,7 @@ def generate(graph: Graph, machine: Machine) -> Generated:
     plan = schedule(graph, Target(machine.lanes, machine.registers))
     steps = [_step(k, print_kernel(k, machine.lanes), plan.facts, machine) for k in plan.kernels]
     steps += _updates(plan, steps, machine)
+    steps = _prepared_first(steps)
     keys = {s.text: kernel_key(canonical(s.text), machine) for s in steps}
     readable = {keys[s.text]: s.text for s in steps}
     texts = {key: canonical(text) for key, text in readable.items()}
@@ -182,6 +185,7 @@ def _plan(plan: Schedule, steps: list[_Step], keys: dict[str, str], machine: Mac
     )
     life = _longer(steps, groups, life)
     slabs = _slabs(steps)
+    kept = {b for step in steps if step.prepares for b in step.writes}
     return Plan(
         _symbols(graph),
         tuple(
@@ -193,11 +197,33 @@ def _plan(plan: Schedule, steps: list[_Step], keys: dict[str, str], machine: Mac
             for name, n in graph.outputs.items()
             if not name.startswith(UPDATE)
         ),
-        tuple(_plan_buffer(b, life[b], slabs.get(b, 0), machine) for b in used),
+        tuple(_plan_buffer(b, life[b], slabs.get(b, 0), machine, kept=b in kept) for b in used),
         tuple(kernels),
         rows,
         graph.checks,
+        sum(step.prepares for step in steps),
     )
+
+
+def _prepared_first(steps: list[_Step]) -> list[_Step]:
+    """What reads bound arrays alone comes first; it need not run again while they stay."""
+    written = {b for step in steps for b in step.writes}
+    fixed: set[Buffer] = set()
+    for step in steps:
+        reads = step.reads - step.writes
+        sizes = [a for a in step.arguments if isinstance(a, Size)]
+        settled = all(b in fixed or _settled(b, written) for b in reads)
+        own = all(b.place == "arena" for b in step.writes)
+        known = all(n.constant is not None for n in [step.units, *sizes])
+        if settled and own and known and step.writes and not step.chain:
+            step.prepares = True
+            fixed |= step.writes
+    return sorted(steps, key=lambda step: not step.prepares)
+
+
+def _settled(buffer: Buffer, written: set[Buffer]) -> bool:
+    """Whether every run finds the same in a buffer, unless somebody writes into the weights."""
+    return buffer.place in ("bound", "constant") and buffer not in written
 
 
 def _argument(argument: Buffer | Size, place: dict[Buffer, int]) -> Argument:
@@ -226,8 +252,9 @@ def _groups(steps: list[_Step]) -> list[int]:
     reads: set[Buffer] = set()
     writes: set[Buffer] = set()
     for before, step in zip([None, *steps], steps, strict=False):
-        bound = before is not None and before.chain is not step.chain
-        if bound or step.reads & writes or step.writes & reads:
+        apart = before is not None and before.chain is not step.chain
+        apart = apart or (before is not None and before.prepares != step.prepares)
+        if apart or step.reads & writes or step.writes & reads:
             number, reads, writes = number + 1, set(), set()
         reads |= step.reads
         writes |= step.writes
@@ -274,7 +301,9 @@ def _slabs(steps: list[_Step]) -> dict[Buffer, int]:
     return found
 
 
-def _plan_buffer(buffer: Buffer, life: tuple[int, int], slab: int, machine: Machine) -> PlanBuffer:
+def _plan_buffer(
+    buffer: Buffer, life: tuple[int, int], slab: int, machine: Machine, *, kept: bool
+) -> PlanBuffer:
     elements = buffer.elements
     assert buffer.place != "scratch", "memory of a thread is no argument"
     if buffer.place == "arena":
@@ -292,6 +321,7 @@ def _plan_buffer(buffer: Buffer, life: tuple[int, int], slab: int, machine: Mach
         zeroed=bool(buffer.halo),
         data=data,
         slab=slab,
+        kept=kept,
     )
 
 

@@ -16,7 +16,7 @@ from dlc.reference.feeds import bind_feeds, run_checks
 from dlc.runtime import pool
 from dlc.runtime.blocks import address_of, pack_bf16, unpack_bf16
 from dlc.runtime.choice import Choice
-from dlc.runtime.executable import Array, Port
+from dlc.runtime.executable import Array, Port, Watch
 from dlc.runtime.native import LOADER
 from dlc.runtime.workspace import Sized, Workspace, size_plan
 from dlc.schedule.plan import Plan, PlanPort, Row
@@ -89,14 +89,17 @@ class NativeExecutable:
         ]
         self._staying = [(k, b.port) for k, b in places if b.place == "bound"]
         self.bound: dict[str, Array] = {}
+        self.watch: Watch | None = None
         self._entries: OrderedDict[Any, Entry] = OrderedDict()
         self._lock = threading.Lock()
 
     def __repr__(self) -> str:
         return f"NativeExecutable({len(self.plan.rows)} rows, {len(self.plan.kernels)} kernels)"
 
-    def bind(self, arrays: Mapping[str, Array]) -> None:
+    def bind(self, arrays: Mapping[str, Array], watch: Watch | None = None) -> None:
         """Keeps the arrays of params, states and slots; runs read and update them in place.
+
+        The rows that prepare weights run again only when the token of `watch` is another one.
 
         Raises ValueError for one that is not C-contiguous or of another dtype or rank.
         """
@@ -108,6 +111,7 @@ class NativeExecutable:
             _check_bound(port, array)
             found[port.name] = array
         self.bound = found
+        self.watch = watch
 
     def run(
         self,
@@ -211,6 +215,8 @@ class NativeExecutable:
         work = entry.sized.take(fill_nan=self.fill_nan)
         try:
             self._place(work, entry.sized, arrays, results, native)
+            plain = work.bound is self.bound and profile is None
+            work.begin(self.watch.token if self.watch and plain else None)
             if profile is None:
                 entry.choice.run(work, self.threads or pool.threads())
             else:
@@ -278,7 +284,7 @@ class NativeExecutable:
         bound = self.bound
         if work.bound is bound and len(arrays) == len(self._fed) and not native:
             return
-        work.bound = bound
+        work.bound, work.token = bound, None
         for k, port in self._staying:
             array = native.get((False, port), arrays.get(port, bound.get(port)))
             if array is None:

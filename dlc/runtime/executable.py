@@ -23,6 +23,27 @@ class Port:
     type: TensorType
 
 
+class Watch:
+    """Tells whether kept arrays are as they were: by a token that is another one when they are not.
+
+    None stands for arrays that anybody may write into at any time.
+    """
+
+    __slots__ = ("token",)
+
+    def __init__(self) -> None:
+        self.token: object | None = object()
+
+    def changed(self) -> None:
+        """After arrays were written."""
+        if self.token is not None:
+            self.token = object()
+
+    def open(self) -> None:
+        """Before somebody gets an array to write into."""
+        self.token = None
+
+
 class Executable(Protocol):
     """A program that runs. `run` may be called from several threads at once."""
 
@@ -34,10 +55,11 @@ class Executable(Protocol):
     def outputs(self) -> tuple[Port, ...]:
         """Every output but the updates of bound arrays, in order; role `data`."""
 
-    def bind(self, arrays: Mapping[str, Array]) -> None:
+    def bind(self, arrays: Mapping[str, Array], watch: Watch | None = None) -> None:
         """Gives params, states and slots: C-contiguous arrays in logical order, kept, not copied.
 
-        The program reads them at each run and writes its `update:PATH` outputs into them.
+        The program reads them at each run and writes its `update:PATH` outputs into them. With a
+        `watch` it need not compute again what depends on them alone while the token is the same.
         """
 
     def run(

@@ -8,7 +8,7 @@ import numpy as np
 
 from dlc.graph import Graph
 from dlc.reference.interpreter import interpret
-from dlc.runtime.executable import Array, Port, ports
+from dlc.runtime.executable import Array, Port, Watch, ports
 
 UPDATE = "update:"
 
@@ -26,7 +26,7 @@ class Interpreted:
     def __repr__(self) -> str:
         return f"Interpreted({len(self._graph.nodes)} nodes)"
 
-    def bind(self, arrays: Mapping[str, Array]) -> None:
+    def bind(self, arrays: Mapping[str, Array], watch: Watch | None = None) -> None:
         """Keeps the arrays of params, states and slots; runs read and update them in place."""
         self._bound = {p.name: arrays[p.name] for p in self.inputs if p.name in arrays}
 

@@ -204,7 +204,7 @@ class Model:
                 stored = self._stored(self.name) if key == _WHOLE else None
                 graph = make()
                 program = in_parts(stored or self._build(graph), graph)
-                program.bind(self._params.arrays)
+                program.bind(self._params.arrays, self._params.watch)
                 self._entries[key] = self._entry(program)
             return self._entries[key]
 
@@ -317,7 +317,7 @@ class Module:
     def contents(self) -> Contents:
         """What an artifact of the module holds, with its present parameters."""
         old = self._contents
-        weights = {path: array.copy() for path, array in self._params.items()}
+        weights = {path: array.copy() for path, array in self._params.arrays.items()}
         return Contents(
             old.name, old.graphs, weights, old.sources, old.hypers, old.facts, old.native
         )

@@ -13,7 +13,7 @@ from dlc.ops import NUMPY_DTYPES
 from dlc.reference.feeds import bind_feeds, written
 from dlc.runtime.arrays import read_array
 from dlc.runtime.artifact import Contents
-from dlc.runtime.executable import Array, Port, ports
+from dlc.runtime.executable import Array, Port, Watch, ports
 
 WEIGHT_ROLES = ("param", "state")
 
@@ -36,6 +36,8 @@ class Params(Mapping[str, Array]):
         self._types = dict(types)
         self.arrays = dict(arrays)
         """What the programs read: C-contiguous, written in place."""
+        self.watch = Watch()
+        """For programs that keep the arrays."""
 
     @property
     def types(self) -> dict[str, TensorType]:
@@ -44,12 +46,14 @@ class Params(Mapping[str, Array]):
 
     def __getitem__(self, path: str) -> Array:
         self._port(path)
+        self.watch.open()
         return self.arrays[path].view()
 
     def __setitem__(self, path: str, value: object) -> None:
         port = self._port(path)
         bound = bind_feeds({path: port.type}, (), (), {path: read_array(port, value)}, {})
         self.arrays[path][...] = bound.arrays[path]
+        self.watch.changed()
 
     def _port(self, path: str) -> Port:
         if path not in self._types:

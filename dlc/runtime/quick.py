@@ -42,6 +42,7 @@ class _Ready:
         for slot, address in self.staying.items():
             work.words[slot] = address
         work.bound = self
+        work.token = None
 
 
 class Quick:
@@ -72,6 +73,9 @@ class Quick:
         try:
             if work.bound is not ready:
                 ready.settle(work)
+            if work.prepared:
+                watch = program.watch
+                work.begin(watch.token if watch else None)
             words = work.words
             for place, slots in ready.inputs:
                 address = address_of(arrays[place])

@@ -16,7 +16,7 @@ import numpy as np
 from dlc.graph import ITEM_BYTES, Axis, Graph, Node, Size, TensorType
 from dlc.ops import NUMPY_DTYPES, REGISTRY
 from dlc.reference.feeds import bind_feeds
-from dlc.runtime.executable import Array, Executable, Port
+from dlc.runtime.executable import Array, Executable, Port, Watch
 
 PART_BYTES = 1 << 26
 """About how much memory the intermediates of one part may take."""
@@ -44,9 +44,9 @@ class InParts:
     def __repr__(self) -> str:
         return f"InParts({self.program!r}, {self.rows.part} rows)"
 
-    def bind(self, arrays: Mapping[str, Array]) -> None:
+    def bind(self, arrays: Mapping[str, Array], watch: Watch | None = None) -> None:
         """Gives params and states to the program."""
-        self.program.bind(arrays)
+        self.program.bind(arrays, watch)
 
     def run(
         self,

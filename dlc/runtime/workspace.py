@@ -145,6 +145,12 @@ class Workspace:
     bound: object = None
     """Which binding the addresses of bound arrays are of."""
     kept: tuple[Any, ...] = ()
+    prepared: int = 0
+    """The first rows: what they compute stays, as long as the weights do."""
+    token: object = None
+    """Of the weights that they ran on; None if that is not known."""
+    whole: bool = True
+    """Whether the job has these rows."""
 
     @staticmethod
     def make(sized: Sized, *, fill_nan: bool) -> Workspace:
@@ -170,8 +176,20 @@ class Workspace:
         job[_ROWS], job[_COUNT] = address_of(rows), len(rows)
         return Workspace(
             arena, rows, arguments, job, memoryview(arguments.data), address_of(job),
-            kept=(sized.moves, *sized.constants.values()),
+            kept=(sized.moves, *sized.constants.values()), prepared=sized.plan.prepared,
         )  # fmt: skip
+
+    def begin(self, token: object) -> None:
+        """Before a run on weights with this token: leaves out rows that have run on them."""
+        if not self.prepared:
+            return
+        whole = token is None or self.token is not token
+        if whole != self.whole:
+            first = 0 if whole else self.prepared
+            self.job[_ROWS] = address_of(self.rows) + first * ROW_WORDS * 8
+            self.job[_COUNT] = len(self.rows) - first
+            self.whole = whole
+        self.token = token
 
     def set_spin(self, turns: int) -> None:
         """How long threads spin at barriers."""

@@ -34,7 +34,7 @@ def layout(buffers: Sequence[Buffer], sizes: Mapping[str, int], slabs: int = 0) 
     """First fit, the largest buffer first: no two that live in one row share a byte.
 
     Of buffers that only a chain knows, `slabs` slabs have room; 0 for all of them.
-    Zeroed buffers keep their place for ever, for what nobody writes must stay zero.
+    Zeroed and kept buffers have their place for ever, for what nobody writes must stay.
     """
     room = {
         k: _aligned(buffer_bytes(b, sizes, slabs) + SLACK)
@@ -59,7 +59,8 @@ def _aligned(size: int) -> int:
 def _meet(buffers: Sequence[Buffer], one: int, other: int) -> bool:
     """Whether two buffers live at one time."""
     a, b = buffers[one], buffers[other]
-    return a.zeroed or b.zeroed or (a.first <= b.last and b.first <= a.last)
+    alone = a.zeroed or b.zeroed or a.kept or b.kept
+    return alone or (a.first <= b.last and b.first <= a.last)
 
 
 def _first_gap(busy: Sequence[tuple[int, int]], size: int) -> int:

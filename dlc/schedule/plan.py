@@ -40,6 +40,8 @@ class Buffer:
     """The elements of a constant, as the kernels read them."""
     slab: int = 0
     """Elements that a slab has."""
+    kept: bool = False
+    """Private to itself as if it were zeroed: rows that prepare weights write it, not every run."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +126,8 @@ class Plan:
     kernels: tuple[str, ...]
     rows: tuple[Row, ...]
     checks: tuple[SizeCheck | RangeCheck, ...] = ()
+    prepared: int = 0
+    """The first rows that read bound arrays alone, which no row writes: they prepare weights."""
 
     def to_json(self) -> str:
         """The plan as text; equal plans give equal texts."""
@@ -150,6 +154,7 @@ def _encode(plan: Plan) -> dict[str, Any]:
         "rows": [_row(r) for r in plan.rows],
         "checks": [_check(c) for c in plan.checks],
         "sources": sources,
+        "prepared": plan.prepared,
     }
 
 
@@ -171,6 +176,7 @@ def _buffer(b: Buffer) -> list[Any]:
         b.zeroed,
         data,
         b.slab,
+        b.kept,
     ]
 
 
@@ -201,6 +207,7 @@ def _decode(data: Mapping[str, Any]) -> Plan:
         tuple(data["kernels"]),
         tuple(_decode_row(*r) for r in data["rows"]),
         tuple(_decode_check(c, sources) for c in data["checks"]),
+        data["prepared"],
     )
 
 
@@ -210,9 +217,9 @@ def _decode_port(name: str, role: Role, dtype: DType, dims: Iterable[Any]) -> Pl
 
 
 def _decode_buffer(name: str, dtype: DType, elements: str, *rest: Any) -> Buffer:
-    place, port, first, last, zeroed, data, slab = rest
+    place, port, first, last, zeroed, data, slab, kept = rest
     size, content = parse_size(elements), base64.b64decode(data)
-    return Buffer(name, dtype, size, place, port, first, last, zeroed, content, slab)
+    return Buffer(name, dtype, size, place, port, first, last, zeroed, content, slab, kept)
 
 
 def _decode_row(kernel: int, args: Iterable[Any], units: str, *rest: Any) -> Row:
