@@ -275,9 +275,7 @@ class ContractionPrinter(Printer):
             return
         inside = [f"{self.name(i)} + {coords[i]} < {self.size(i.size)}" for i in rows]
         self.line(f"if {' and '.join(inside)}:")
-        self.depth += 1
-        store()
-        self.depth -= 1
+        self.scoped(store)
 
     def one_tile(self) -> None:
         """The sums of one tile over a chunk, and what becomes of them."""

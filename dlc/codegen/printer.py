@@ -252,13 +252,6 @@ class Printer(Sums):
         *_, row, lane = self.kernel.units
         load = store.expr
         assert load.buffer is not None
-        places = [
-            (self.argument(buffer), self.scalar(offset, {}), self.size(offset.step(i, self.lanes)))  # type: ignore[arg-type]
-            for buffer, offset, i in (
-                (store.buffer, store.offset, row),
-                (load.buffer, load.offset, lane),
-            )
-        ]
         self.line("for unit in range(lo, hi):")
         self.depth += 1
         self.decode()
@@ -269,11 +262,21 @@ class Printer(Sums):
             for start, i in zip(starts, (row, lane), strict=True)
         ]
         self.line(f"if {' and '.join(inside)}:")
-        for i in plain:
-            name = self.name(i)
-            self.line(f"    {name} = imin({name}, {self.size(i.size)} - {self.lanes})")
-        parts = ", ".join(", ".join(place) for place in places)
-        self.line(f"    turn_{store.buffer.dtype}({parts})")
+
+        def block() -> None:
+            for i in plain:
+                name = self.name(i)
+                self.line(f"{name} = imin({name}, {self.size(i.size)} - {self.lanes})")
+            places = [
+                f"{self.argument(b)}, {self.scalar(o, {})}, {self.size(o.step(i, self.lanes))}"  # type: ignore[arg-type]
+                for b, o, i in (
+                    (store.buffer, store.offset, row),
+                    (load.buffer, load.offset, lane),
+                )
+            ]
+            self.line(f"turn_{store.buffer.dtype}({', '.join(places)})")
+
+        self.scoped(block)
         self.line("else:")
         self.tile = {lane: self.lanes}
         end = f"imin({self.name(row)} + {self.lanes}, {self.size(row.size)})"

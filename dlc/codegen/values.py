@@ -197,17 +197,37 @@ class Values(KernelText):
         return name
 
     def scalar(self, index: Affine, coords: Coords) -> str:
-        """An index as an integer; of the first lane where it varies with the lanes."""
-        parts = []
+        """An index as an integer; of the first lane where it varies with the lanes.
+
+        What places of the tile share is computed once: Numba takes long over each operation.
+        """
+        parts, shift = [], index.const
         for atom, coefficient in index.terms:
-            text, k = self.atom(atom, coords), self.size(coefficient)
+            here = coords
+            if isinstance(atom, Iter) and atom not in self.clamped:
+                shift, here = shift + coefficient * coords.get(atom, 0), {}
+            text, k = self.atom(atom, here), self.size(coefficient)
             if k == "1":
                 parts.append(text)
             else:
                 parts.append(f"({text}) * {k}" if " " in text else f"{text} * {k}")
-        if index.const != Size() or not parts:
-            parts.append(self.size(index.const))
-        return " + ".join(parts).replace("+ -", "- ")
+        base = " + ".join(parts)
+        if len(parts) > 1:
+            base = self.shared(base)
+        if shift == Size() and parts:
+            return base
+        rest = self.size(shift)
+        return f"{base} + {rest}".replace("+ -", "- ") if parts else rest
+
+    def shared(self, text: str, prefix: str = "o") -> str:
+        """The name of an integer or a mask, printed where it is first needed."""
+        for scope in reversed(self.scopes):
+            if text in scope:
+                return scope[text]
+        name = self.fresh(prefix)
+        self.line(f"{name} = {text}")
+        self.scopes[-1][text] = name
+        return name
 
     def atom(self, atom: Atom, coords: Coords) -> str:
         """A term of a scalar index."""
@@ -286,13 +306,7 @@ class Values(KernelText):
         text = parts[0]
         for part in parts[1:]:
             text = f"and_({text}, {part})"
-        for scope in reversed(self.scopes):
-            if text in scope:
-                return scope[text]
-        name = self.fresh("m")
-        self.line(f"{name} = {text}")
-        self.scopes[-1][text] = name
-        return name
+        return self.shared(text, "m")
 
 
 def constant(dtype: DType, value: object) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import total_ordering
 from typing import Literal
 
@@ -40,6 +40,13 @@ class Size:
     """
 
     terms: tuple[tuple[Monomial, int], ...] = ()
+    _hash: int = field(default=0, init=False, repr=False, compare=False)
+
+    def __hash__(self) -> int:
+        """Computed once: sizes are hashed far more often than made."""
+        if not self._hash:
+            object.__setattr__(self, "_hash", hash(self.terms) or 1)
+        return self._hash
 
     @staticmethod
     def of(value: int | Size) -> Size:

@@ -60,6 +60,13 @@ class Affine:
 
     terms: tuple[tuple[Atom, Size], ...] = ()
     const: Size = field(default_factory=Size)
+    _hash: int = field(default=0, init=False, repr=False, compare=False)
+
+    def __hash__(self) -> int:
+        """Computed once: indices are hashed far more often than made."""
+        if not self._hash:
+            object.__setattr__(self, "_hash", hash((self.terms, self.const)) or 1)
+        return self._hash
 
     def __add__(self, other: Affine | Size | int) -> Affine:
         if not isinstance(other, Affine):

@@ -38,11 +38,11 @@ def schedule(graph: Graph, target: Target) -> Schedule:
     alone, never on run-time sizes or threads.
     """
     graph = _distinct_outputs(graph)
-    graph = with_winograd(find_facts(graph))
-    graph = with_phases(find_facts(graph))
     facts = find_facts(graph)
-    graph = with_parts(facts, target.lanes)
-    facts = find_facts(graph)
+    facts = _facts_of(with_phases(facts), facts)
+    facts = _facts_of(with_parts(facts, target.lanes), facts)
+    facts = _facts_of(with_winograd(facts), facts)
+    graph = facts.graph
     layout = find_layout(facts, target.lanes)
     for _ in range(8):
         copied = with_copies(facts, layout)
@@ -76,6 +76,11 @@ def schedule(graph: Graph, target: Target) -> Schedule:
         buffer_of(node)
     kernels = with_chains(facts, layout, target, kernels, buffers)
     return Schedule(graph, tuple(kernels), buffers, facts, layout)
+
+
+def _facts_of(graph: Graph, facts: Facts) -> Facts:
+    """The facts of a graph, where it is another one."""
+    return facts if graph is facts.graph else find_facts(graph)
 
 
 def _parts(facts: Facts, kernel: Kernel) -> dict[Iter, Iter]:

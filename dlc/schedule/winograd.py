@@ -120,7 +120,7 @@ def _source(x: Node) -> Node:
 # ---- finding ----
 def _forward(node: Node) -> _Convolution | None:
     """A dot of windows of x."""
-    if node.op != "dot":
+    if node.op != "dot" or "part" in node.attrs:
         return None
     for windows, weight in (node.args, node.args[::-1]):
         x, found = _under_windows(windows)
