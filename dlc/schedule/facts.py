@@ -60,6 +60,8 @@ class Facts:
     windowed: set[Axis] = field(default_factory=set)
     """Canonical axes that some node reads at another place than its own."""
     outputs: set[Node] = field(default_factory=set)
+    parts: dict[tuple[Axis, tuple[Size, ...], int], Axis] = field(default_factory=dict)
+    """The names of loops over parts of axes: of the axis, the sizes, and the place among them."""
 
     def stored(self, node: Node) -> bool:
         """Whether a node has memory: inputs, tables and real nodes."""
@@ -257,6 +259,7 @@ def _read(facts: Facts, node: Node) -> None:
     for owner, axis, iter in [*((node, a, i) for a, i in probe.items()), *owners]:
         names = facts.canon.setdefault(owner, {})
         name = axis if axis == PART else _inherited(facts, iter, found, taken)
+        name = name or _part_of(facts, iter, found, taken)
         names[axis] = name if name is not None else Axis(axis.name, -next(_unique))
         taken.add(names[axis])
     assert table is facts.canon[node]
@@ -313,3 +316,37 @@ def _inherited(facts: Facts, iter: Iter, readings: list[Reading], taken: set[Axi
                 if name not in taken:
                     return name
     return None
+
+
+def _part_of(facts: Facts, iter: Iter, readings: list[Reading], taken: set[Axis]) -> Axis | None:
+    """The name of a loop over a part of an axis that is split: all who split it so use it."""
+    for reading in readings:
+        for axis, index in reading.env.items():
+            parts = _radix(index)
+            if not any(part == iter for part, _ in parts):
+                continue
+            whole = facts.loop(reading.source, axis, reading.source.type.size(axis)).axis
+            sizes = tuple(part.size for part, _ in parts)
+            place = next(n for n, (part, _) in enumerate(parts) if part == iter)
+            name = facts.parts.setdefault(
+                (whole, sizes, place), Axis(iter.axis.name, -next(_unique))
+            )
+            if name not in taken:
+                return name
+    return None
+
+
+def _radix(index: Affine) -> list[tuple[Iter, int]]:
+    """The loops of an index that goes through an axis part by part, innermost first; else none."""
+    found = []
+    for atom, coefficient in index.terms:
+        if not isinstance(atom, Iter) or coefficient.constant is None:
+            return []
+        found.append((atom, coefficient.constant))
+    found.sort(key=lambda part: part[1])
+    step = 1
+    for iter, distance in found:
+        if distance != step:
+            return []
+        step *= iter.size.constant or 0  # an axis of unknown size can only be the outermost
+    return found if len(found) > 1 and index.const == Size() else []
