@@ -123,9 +123,13 @@ class ContractionPrinter(Printer):
         iter, step = iters[0], self.cut.chunks[iters[0]]
         start, (low, high) = self.name(self.cut.starts[iter]), self.bounds(iter)
         whole = iter.size.constant is not None
-        if iter in self.kernel.parts or iter in self.kernel.taps:
-            low, high = self.named(iter, "low", low), self.named(iter, "high", high)
+        first = low
+        if iter in self.kernel.parts and self.kernel.chain is not None:
+            first, low, high = self.slab(iter)
             whole = False
+        elif iter in self.kernel.parts or iter in self.kernel.taps:
+            first = low = self.named(iter, "low", low)
+            high, whole = self.named(iter, "high", high), False
         top = high if whole else f"imax({high}, {low} + 1)"
         self.line(f"for {start} in range({low}, {top}, {step}):")
 
@@ -133,7 +137,7 @@ class ContractionPrinter(Printer):
             self.ends[iter] = f"{start} + {step}"
             if not whole or (iter.size.constant or 0) % step:
                 self.ends[iter] = self.named(iter, "end", f"imin({start} + {step}, {high})")
-            self.chunks(iters[1:], [*starts, f"{start} == {low}"])
+            self.chunks(iters[1:], [*starts, f"{start} == {first}"])
 
         self.scoped(inside)
 
@@ -294,11 +298,7 @@ class ContractionPrinter(Printer):
         if blocks.sums is not None:
             self.keep(s)
         elif blocks.chunks:
-            self.line(f"if {self.first_chunk}:")
-            self.scoped(lambda: self.store(self.product.after))
-            self.line("else:")
-            later = [replace(store, add=True) for store in self.product.after]
-            self.scoped(lambda: self.store(later))
+            self.added(self.first_chunk, self.product.after)
         else:
             self.follow()
 

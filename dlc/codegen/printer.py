@@ -7,10 +7,10 @@ printer gives the inner loop of a matrix product, a pooling window and a row of 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from dlc.codegen.sums import Sums
-from dlc.codegen.text import Coords
+from dlc.codegen.text import Argument, Coords
 from dlc.graph import Node, Size, product
 from dlc.schedule.index import Affine, Iter, atom_iters
 from dlc.schedule.kernel import Accumulate, Buffer, Expr, Nest, Store
@@ -24,7 +24,7 @@ class Printed:
     """The text of a kernel and what its arguments are: buffers and sizes, in order."""
 
     text: str
-    arguments: tuple[Buffer | Size, ...]
+    arguments: tuple[Argument, ...]
     units: Size
 
 
@@ -56,9 +56,29 @@ class Printer(Sums):
         self.decode()
         if self.flat:
             self.whole_vectors(self.kernel.units[0])
+        elif self.kernel.chain is not None and self.kernel.parts:
+            self.slabs(self.kernel.chain.rows)
         else:
             self.outer_loops(list(self.kernel.serial))
         self.depth -= 1
+
+    def slabs(self, rows: int) -> None:
+        """Sums of slabs, each added to those before."""
+        (iter,) = self.kernel.parts
+        self.first, begin, end = self.slab(iter)
+        self.line(f"for i_slab in range({begin}, imax({end}, {begin} + 1), {rows}):")
+
+        def inside() -> None:
+            self.line(f"i_slab_end = imin(i_slab + {rows}, {end})")
+            self.outer_loops(list(self.kernel.serial))
+
+        self.scoped(inside)
+
+    def bounds(self, iter: Iter) -> tuple[str, str]:
+        """Where a loop begins and ends in the unit, or in the slab."""
+        if self.first and iter in self.kernel.parts:
+            return "i_slab", "i_slab_end"
+        return Sums.bounds(self, iter)
 
     def whole_vectors(self, iter: Iter) -> None:
         """The body without masks, and with them where the one axis ends."""
@@ -161,7 +181,17 @@ class Printer(Sums):
             self.loops(nest, list(nest.reduced), lambda: self.step(nest, ""))
         for s in sums:
             self.fold(s, nest)
-        self.store(nest.after)
+        if self.first:
+            self.added(f"i_slab == {self.first}", nest.after)
+        else:
+            self.store(nest.after)
+
+    def added(self, first: str, stores: list[Store]) -> None:
+        """Stores where the sums begin, additions to memory elsewhere."""
+        self.line(f"if {first}:")
+        self.scoped(lambda: self.store(stores))
+        self.line("else:")
+        self.scoped(lambda: self.store([replace(s, add=True) for s in stores]))
 
     def two_level(self, nest: Nest) -> bool:
         """Whether the innermost loop is summed for itself."""

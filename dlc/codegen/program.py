@@ -11,12 +11,14 @@ from dlc.codegen.machine import Machine
 from dlc.codegen.objects import compile_all, kernel_key
 from dlc.codegen.print_kernel import print_kernel
 from dlc.codegen.printer import Printed, describe
+from dlc.codegen.text import Argument
 from dlc.graph import ITEM_BYTES, Graph, Size
 from dlc.ops import NUMPY_DTYPES
 from dlc.schedule.facts import Facts
-from dlc.schedule.kernel import Buffer, Chain, Kernel, Store
-from dlc.schedule.plan import Argument, BufferRef, Plan, PlanPort, Row, Slab, Work
+from dlc.schedule.kernel import Bound, Buffer, Chain, Kernel, Store
+from dlc.schedule.parts import PARTS
 from dlc.schedule.plan import Buffer as PlanBuffer
+from dlc.schedule.plan import BufferRef, Plan, PlanPort, Row, Slab, Work
 from dlc.schedule.schedule import Schedule, schedule
 from dlc.schedule.slabs import slab_units
 from dlc.schedule.tile import Target, accesses
@@ -47,7 +49,7 @@ class _Step:
     """One row before its buffers are numbered."""
 
     text: str
-    arguments: list[Buffer | Size]
+    arguments: list[Argument]
     units: Size
     label: str
     work: Work
@@ -56,6 +58,8 @@ class _Step:
     chain: Chain | None = None
     slab_units: int = 0
     """Units in a slab of the chain."""
+    sums: bool = False
+    """Whether it sums over the axis of its chain."""
     prepares: bool = False
     """Whether it reads bound arrays alone, which no step writes."""
 
@@ -90,7 +94,7 @@ def _step(kernel: Kernel, printed: Printed, facts: Facts, machine: Machine) -> _
     units = slab_units(kernel, machine.lanes) if kernel.chain else 0
     return _Step(
         printed.text, arguments, printed.units, label, work, touched, touched & writes,
-        kernel.chain, units,
+        kernel.chain, units, bool(kernel.chain and kernel.parts),
     )  # fmt: skip
 
 
@@ -154,7 +158,7 @@ def kernel(lo, hi, args):
             store_masked_{dtype}(p1_old, i, load_masked_{dtype}(p0_new, i, m), m)
 """
     units = (old.elements + (COPY_ELEMENTS - 1)) // COPY_ELEMENTS
-    arguments: list[Buffer | Size] = [new, old, old.elements]
+    arguments: list[Argument] = [new, old, old.elements]
     work = Work(bytes=old.elements * (2 * ITEM_BYTES[old.dtype]))
     return _Step(text, arguments, units, f"copy of {old.port}", work, {new, old}, {old})
 
@@ -174,12 +178,12 @@ def _plan(plan: Schedule, steps: list[_Step], keys: dict[str, str], machine: Mac
     rows = tuple(
         Row(
             kernels.index(keys[s.text]),
-            tuple(_argument(a, place) for a in s.arguments),
+            tuple(_argument(a, place, s.chain) for a in s.arguments),
             s.units,
             i + 1 == len(steps) or groups[i + 1] != groups[i],
             s.label,
             s.work,
-            Slab(_left(steps, i), s.slab_units) if s.chain else None,
+            _slab(steps, i),
         )
         for i, s in enumerate(steps)
     )
@@ -226,8 +230,15 @@ def _settled(buffer: Buffer, written: set[Buffer]) -> bool:
     return buffer.place in ("bound", "constant") and buffer not in written
 
 
-def _argument(argument: Buffer | Size, place: dict[Buffer, int]) -> Argument:
-    return BufferRef(place[argument]) if isinstance(argument, Buffer) else argument
+def _argument(
+    argument: Argument, place: dict[Buffer, int], chain: Chain | None
+) -> BufferRef | Size:
+    if isinstance(argument, Buffer):
+        return BufferRef(place[argument])
+    if isinstance(argument, Bound):
+        assert chain is not None
+        return chain.size if argument.what == "rows" else Size()
+    return argument
 
 
 def _symbols(graph: Graph) -> tuple[str, ...]:
@@ -263,6 +274,16 @@ def _groups(steps: list[_Step]) -> list[int]:
 
 
 # ---- chains ----
+def _slab(steps: list[_Step], place: int) -> Slab | None:
+    """What a row of a chain does with slabs."""
+    step = steps[place]
+    if step.chain is None:
+        return None
+    bounds = [step.arguments.index(Bound(w)) for w in ("begin", "rows") if step.sums]
+    parts = PARTS if any(s.sums for s in steps if s.chain is step.chain) else 0
+    return Slab(_left(steps, place), step.slab_units, step.chain.rows, parts, *bounds)
+
+
 def _left(steps: list[_Step], place: int) -> int:
     """The steps of a chain from one on."""
     chain = steps[place].chain

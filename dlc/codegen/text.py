@@ -9,8 +9,9 @@ from itertools import product as cartesian
 
 from dlc.graph import Size
 from dlc.schedule.index import Iter
-from dlc.schedule.kernel import Buffer, Kernel
+from dlc.schedule.kernel import Bound, Buffer, Kernel
 
+Argument = Buffer | Size | Bound
 Coords = dict[Iter, int]
 """A place in the register tile: how far each loop that the tile holds is ahead."""
 
@@ -23,7 +24,7 @@ class KernelText:
     lanes: int
     lines: list[str] = field(default_factory=list)
     depth: int = 1
-    arguments: dict[Buffer | Size, str] = field(default_factory=dict)
+    arguments: dict[Argument, str] = field(default_factory=dict)
     scopes: list[dict[object, str]] = field(default_factory=lambda: [{}])
     names: dict[Iter, str] = field(default_factory=dict)
     tile: dict[Iter, int] = field(default_factory=dict)
@@ -34,6 +35,8 @@ class KernelText:
     """Memory of the thread itself."""
     clamped: set[Iter] = field(default_factory=set)
     """Loops whose tile may reach past the end: its rows have variables of their own."""
+    first: str = ""
+    """Where the part begins that is summed slab by slab; empty where none is."""
     full: bool = False
     """Inside a branch where all lanes are inside their axis."""
 
@@ -62,9 +65,24 @@ class KernelText:
 
     def part(self, iter: Iter) -> tuple[str, str]:
         """Where the part of a reduced loop that a unit runs through begins and ends."""
-        over = self.kernel.parts[iter]
+        over, chain = self.kernel.parts[iter], self.kernel.chain
         name, size, count = self.unit_name(over), self.size(iter.size), over.size
-        return f"{name} * {size} // {count}", f"({name} + 1) * {size} // {count}"
+        if chain is None:
+            return f"{name} * {size} // {count}", f"({name} + 1) * {size} // {count}"
+        slabs, rows = self.size(chain.slabs), chain.rows
+        end = f"({name} + 1) * {slabs} // {count} * {rows}"
+        return f"{name} * {slabs} // {count} * {rows}", f"imin({end}, {size})"
+
+    def slab(self, iter: Iter) -> tuple[str, str, str]:
+        """Where the part begins, and what of it the kernel is to add now."""
+        low, high = self.part(iter)
+        if self.kernel.chain is None:
+            return low, low, high
+        begin, rows = self.argument(Bound("begin")), self.argument(Bound("rows"))
+        self.line(f"i_part_low = {low}")
+        self.line(f"i_slab_low = imax(i_part_low, {begin})")
+        self.line(f"i_slab_high = imin({high}, {begin} + {rows})")
+        return "i_part_low", "i_slab_low", "i_slab_high"
 
     def fresh(self, prefix: str) -> str:
         """A name that no other value has."""
@@ -83,7 +101,7 @@ class KernelText:
             self.names[iter] = name
         return self.names[iter]
 
-    def argument(self, thing: Buffer | Size) -> str:
+    def argument(self, thing: Argument) -> str:
         """The name of an argument, or of memory of the thread itself."""
         if isinstance(thing, Buffer) and thing in self.own:
             return self.own[thing]

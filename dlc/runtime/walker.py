@@ -21,11 +21,16 @@ JOB_WORDS = 32
 POOL_WORDS = 40
 """A pool: byte 0 number of the job, 64 sleepers, 128 threads that finished, 192 who sleeps for
 these, 256 the job, 264 threads, 272 turns of spinning, 280 whether to end."""
-ROW_WORDS = 8
+ROW_WORDS = 9
 """A row: 0 kernel, 1 its arguments, 2 units, 3 whether a barrier follows; 4 how many rows from this
 one on go slab by slab, or 0; of such a row 5 its units in a slab, 6 its moves, 7 the slabs that
-have room: with no more than these, threads share each row as they do elsewhere. Moves are the
-number of arguments, the number of those that move, and for each its place and a slab's bytes."""
+have room: with no more than these, threads share each row as they do elsewhere; 8 the parts in
+which a row of the chain sums, or 0: no two threads may have slabs of one part. Moves are the number
+of arguments, the number of those that change, whether the row sums (its units are then those of the
+slab's part), and for each its place, a step, and what is done with it."""
+MOVES, COUNTS, IS = range(3)
+"""An argument moves by a step from slab to slab in the thread's own memory; is the slab's number
+times the step; is the step."""
 SLAB_ARGUMENTS = 64
 """The most arguments of a row in a chain."""
 
@@ -117,8 +122,8 @@ define void @record(ptr %table, i64 %place, i64 %from, i64 %to) nounwind {{
   ret void
 }}
 
-; One row for one slab, with the memory of this thread: nanoseconds, if they are asked for.
-define i64 @slab(ptr %row, i64 %number, i64 %thread, i1 %timed) nounwind {{
+; One row for one of the slabs, with the memory of this thread: nanoseconds, if they are asked for.
+define i64 @slab(ptr %row, i64 %number, i64 %slabs, i64 %thread, i1 %timed) nounwind {{
 entry:
   %own = alloca [{slab_arguments} x i64], align 64
   %args.at = getelementptr i64, ptr %row, i64 1
@@ -127,18 +132,28 @@ entry:
   %moves.at = getelementptr i64, ptr %row, i64 6
   %units = load i64, ptr %units.at
   %each = load i64, ptr %each.at
-  %low = mul i64 %number, %each
+  %args = load ptr, ptr %args.at
+  %moves = load ptr, ptr %moves.at
+  %sums.at = getelementptr i64, ptr %moves, i64 2
+  %sums = load i64, ptr %sums.at
+  %is.sum = icmp ne i64 %sums, 0
+  %parts.at = getelementptr i64, ptr %row, i64 8
+  %parts = load i64, ptr %parts.at
+  %after = add i64 %number, 1
+  %scaled = mul i64 %after, %parts
+  %scaled1 = sub i64 %scaled, 1
+  %part = udiv i64 %scaled1, %slabs
+  %place.of = select i1 %is.sum, i64 %part, i64 %number
+  %low = mul i64 %place.of, %each
   %top = add i64 %low, %each
   %less = icmp ult i64 %top, %units
   %high = select i1 %less, i64 %top, i64 %units
-  %args = load ptr, ptr %args.at
-  %moves = load ptr, ptr %moves.at
   %count = load i64, ptr %moves
   %bytes = mul i64 %count, 8
   call void @llvm.memcpy.p0.p0.i64(ptr %own, ptr %args, i64 %bytes, i1 false)
   %moved.at = getelementptr i64, ptr %moves, i64 1
   %moved = load i64, ptr %moved.at
-  %table = getelementptr i64, ptr %moves, i64 2
+  %table = getelementptr i64, ptr %moves, i64 3
   %by = sub i64 %thread, %number
   br label %head
 head:
@@ -146,15 +161,22 @@ head:
   %some = icmp ult i64 %k, %moved
   br i1 %some, label %one, label %ready
 one:
-  %pair = mul i64 %k, 2
-  %place.at = getelementptr i64, ptr %table, i64 %pair
+  %three = mul i64 %k, 3
+  %place.at = getelementptr i64, ptr %table, i64 %three
   %size.at = getelementptr i64, ptr %place.at, i64 1
+  %kind.at = getelementptr i64, ptr %place.at, i64 2
+  %kind = load i64, ptr %kind.at
   %place = load i64, ptr %place.at
   %size = load i64, ptr %size.at
   %shift = mul i64 %size, %by
   %word = getelementptr i64, ptr %own, i64 %place
   %old = load i64, ptr %word
-  %new = add i64 %old, %shift
+  %moved.to = add i64 %old, %shift
+  %counted = mul i64 %size, %number
+  %is.move = icmp eq i64 %kind, 0
+  %is.count = icmp eq i64 %kind, 1
+  %other = select i1 %is.count, i64 %counted, i64 %size
+  %new = select i1 %is.move, i64 %moved.to, i64 %other
   store i64 %new, ptr %word
   %next = add i64 %k, 1
   br label %head
@@ -179,10 +201,18 @@ entry:
   %count = load i64, ptr %count.at
   %timed = icmp ne ptr %profile, null
   %next = add i64 %thread, 1
-  %low.n = mul i64 %slabs, %thread
-  %low = udiv i64 %low.n, %threads
-  %high.n = mul i64 %slabs, %next
-  %high = udiv i64 %high.n, %threads
+  %parts.at = getelementptr i64, ptr %row, i64 8
+  %parts = load i64, ptr %parts.at
+  %whole = icmp eq i64 %parts, 0
+  %shares = select i1 %whole, i64 %slabs, i64 %parts
+  %low.n = mul i64 %shares, %thread
+  %low.share = udiv i64 %low.n, %threads
+  %high.n = mul i64 %shares, %next
+  %high.share = udiv i64 %high.n, %threads
+  %low.slabs = mul i64 %low.share, %slabs
+  %low = udiv i64 %low.slabs, %shares
+  %high.slabs = mul i64 %high.share, %slabs
+  %high = udiv i64 %high.slabs, %shares
   br label %head
 head:
   %n = phi i64 [%low, %entry], [%n1, %after]
@@ -194,7 +224,7 @@ each:
   %r = phi i64 [0, %rows], [%r1, %did]
   %words = mul i64 %r, {row_words}
   %at = getelementptr i64, ptr %row, i64 %words
-  %time = call i64 @slab(ptr %at, i64 %n, i64 %thread, i1 %timed)
+  %time = call i64 @slab(ptr %at, i64 %n, i64 %slabs, i64 %thread, i1 %timed)
   br i1 %timed, label %note, label %did
 note:
   %place = add i64 %cell, %r

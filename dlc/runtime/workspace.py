@@ -13,9 +13,10 @@ from dlc.diagnostics.runtime_checks import RunTooLarge
 from dlc.graph import ITEM_BYTES
 from dlc.memory import memory_bytes
 from dlc.runtime.blocks import Array, address_of, aligned_bytes, aligned_words
-from dlc.runtime.walker import JOB_WORDS, ROW_WORDS, SLAB_ARGUMENTS
+from dlc.runtime.walker import COUNTS, IS, JOB_WORDS, MOVES, ROW_WORDS, SLAB_ARGUMENTS
 from dlc.schedule.memory import Layout, buffer_bytes, layout
-from dlc.schedule.plan import BufferRef, Plan, Row
+from dlc.schedule.parts import PARTS
+from dlc.schedule.plan import BufferRef, Plan, Row, Slab
 
 POISON = 0xFF
 """Bytes of NaN in every float dtype, and of -1 in the integers."""
@@ -83,8 +84,8 @@ def size_plan(
         units = max(0, row.units.value(sizes))
         rows[r, :4] = addresses[row.kernel], len(values) * 8, units, row.barrier
         if row.slab:
-            rows[r, 4:] = row.slab.rows, row.slab.units, len(moves) * 8, slabs
-            moves += _moves(plan, row)
+            rows[r, 4:] = _slab_words(row.slab, len(moves) * 8, slabs)
+            moves += _moves(plan, row, row.slab)
         for argument in row.args:
             if isinstance(argument, BufferRef):
                 slots.append(len(values))
@@ -109,18 +110,25 @@ def size_plan(
 
 def room_for_slabs(threads: int) -> int:
     """For so many slabs a chain's own buffers have room: with fewer, threads share each row."""
-    return 2 * threads
+    return max(2 * threads, PARTS)
 
 
-def _moves(plan: Plan, row: Row) -> list[int]:
-    """The number of a row's arguments, and those that move from slab to slab, with the bytes."""
+def _slab_words(slab: Slab, moves: int, room: int) -> tuple[int, ...]:
+    return slab.rows, slab.units, moves, room, slab.parts
+
+
+def _moves(plan: Plan, row: Row, slab: Slab) -> list[int]:
+    """What of a row's arguments changes from slab to slab; see `ROW_WORDS`."""
     moved = [
-        (place, plan.buffers[a.index].slab * ITEM_BYTES[plan.buffers[a.index].dtype])
+        (place, plan.buffers[a.index].slab * ITEM_BYTES[plan.buffers[a.index].dtype], MOVES)
         for place, a in enumerate(row.args)
         if isinstance(a, BufferRef) and plan.buffers[a.index].slab
     ]
+    sums = slab.extent > 0
+    if sums:
+        moved += [(slab.begin, slab.height, COUNTS), (slab.extent, slab.height, IS)]
     assert len(row.args) <= SLAB_ARGUMENTS, row.label
-    return [len(row.args), len(moved), *(word for pair in moved for word in pair)]
+    return [len(row.args), len(moved), sums, *(word for move in moved for word in move)]
 
 
 def _check_memory(plan: Plan, sizes: Mapping[str, int], arena: int) -> None:

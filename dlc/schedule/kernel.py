@@ -163,6 +163,23 @@ class Chain:
     rows: int
     """Values of the axis in a slab."""
     kernels: int
+    size: Size
+    """Of the axis."""
+
+    @property
+    def slabs(self) -> Size:
+        """How many slabs the axis has."""
+        return (self.size + (self.rows - 1)) // self.rows
+
+
+@dataclass(frozen=True, slots=True)
+class Bound:
+    """An argument of a kernel that sums in a chain: where a slab begins, or how long it is.
+
+    Without slabs it is called once for the whole axis.
+    """
+
+    what: Literal["begin", "rows"]
 
 
 @dataclass(slots=True, eq=False)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import astuple, dataclass, field
 from typing import Any, Literal
 
 from dlc.diagnostics import Source, Span
@@ -77,10 +77,19 @@ class Work:
 
 @dataclass(frozen=True, slots=True)
 class Slab:
-    """Of a row in a chain: the rows of the chain from this one on, and its units in a slab."""
+    """Of a row in a chain: the rows of the chain from this one on, and its units in a slab.
+
+    A row that sums over the axis in parts has these units for each part; the arguments at `begin`
+    and `extent` tell it which values of the axis to add.
+    """
 
     rows: int
     units: int
+    height: int
+    """Values of the axis in a slab."""
+    parts: int = 0
+    begin: int = 0
+    extent: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,7 +193,7 @@ def _row(r: Row) -> list[Any]:
     args = [a.index if isinstance(a, BufferRef) else str(a) for a in r.args]
     lines = [[place.file, place.line, str(place.flops)] for place in r.work.lines]
     work = [str(r.work.flops), str(r.work.bytes), lines]
-    slab = [r.slab.rows, r.slab.units] if r.slab else None
+    slab = list(astuple(r.slab)) if r.slab else None
     return [r.kernel, args, str(r.units), r.barrier, r.label, work, slab]
 
 

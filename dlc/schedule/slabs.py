@@ -14,8 +14,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from math import lcm, prod
 
-from dlc.graph import ITEM_BYTES, Axis, Graph, Node, Size
-from dlc.schedule.facts import Facts, volume
+from dlc.graph import ITEM_BYTES, Axis, Graph, Node
+from dlc.schedule.facts import PART, Facts, volume
 from dlc.schedule.index import Iter, at
 from dlc.schedule.kernel import Buffer, Chain, Kernel
 from dlc.schedule.layout import Layout
@@ -41,8 +41,15 @@ class _State:
     updated: dict[Buffer, Buffer] = field(default_factory=dict)
     """By the buffer of a next value: that of the value."""
 
+    touched: dict[int, tuple[set[Buffer], set[Buffer]]] = field(default_factory=dict)
+
     def touches(self, kernel: Kernel) -> tuple[set[Buffer], set[Buffer]]:
         """What a kernel reads, and what it writes or will write."""
+        if id(kernel) not in self.touched:
+            self.touched[id(kernel)] = self._touches(kernel)
+        return self.touched[id(kernel)]
+
+    def _touches(self, kernel: Kernel) -> tuple[set[Buffer], set[Buffer]]:
         reads = {a.buffer for a in accesses(kernel) if not a.store}
         reads |= {self.buffers[p] for m in kernel.members for p in self.facts.producers(m)}
         writes = {a.buffer for a in accesses(kernel) if a.store}
@@ -52,24 +59,34 @@ class _State:
         """The run-time axis that cuts a kernel; None if slabs of it would not do."""
         loops = [*kernel.outer, *(i for n in kernel.nests for i in [*n.free, *n.reduced])]
         found = {i for i in loops if i.size.constant is None}
-        if len(found) != 1 or kernel.template == "sort" or kernel.parts:
+        if len(found) != 1 or kernel.template == "sort":
             return None
         (axis,) = found
-        if axis not in kernel.units or axis == kernel.lane or axis in kernel.tile:
+        if axis == kernel.lane or axis in kernel.tile or self.extent(kernel, axis) > ROWS:
             return None
-        if self.extent(kernel, axis) > ROWS or not all(self.outermost(kernel, axis)):
+        if not (self.sums(kernel, axis) if kernel.parts else self.maps(kernel, axis)):
             return None
         fixed = {a.buffer for a in accesses(kernel) if axis not in a.offset.iters}
-        shared = sum(volume([b.elements]) * ITEM_BYTES[b.dtype] for b in fixed)
-        return axis if shared <= SHARED else None
+        return axis if sum(map(_bytes_a_part, fixed)) <= SHARED else None
+
+    def maps(self, kernel: Kernel, axis: Iter) -> bool:
+        """Whether a kernel's results lie along the axis, one unit's beside the other's."""
+        return axis in kernel.units and all(self.place(m, axis) for m in kernel.members)
+
+    def sums(self, kernel: Kernel, axis: Iter) -> bool:
+        """Whether a kernel adds in parts of the axis, to memory."""
+        if axis not in kernel.parts or kernel.parts[axis] not in kernel.units:
+            return False
+        stores = [a.offset for a in accesses(kernel) if a.store]
+        lane = kernel.lane
+        known = lane is None or all(o.step(lane, self.target.lanes) is not None for o in stores)
+        return known and (kernel.blocks is None or kernel.blocks.sums is None)
 
     def extent(self, kernel: Kernel, axis: Iter) -> int:
-        """How many values of the axis a unit has."""
-        return kernel.blocks.extent[axis] if kernel.blocks else kernel.step(axis, self.target.lanes)
-
-    def outermost(self, kernel: Kernel, axis: Iter) -> list[bool]:
-        """Of each member: whether the axis is its outermost in memory."""
-        return [self.place(m, axis) is not None for m in kernel.members]
+        """How many values of the axis a unit has, or are summed before they are added to others."""
+        if kernel.blocks is None:
+            return 1 if kernel.parts else kernel.step(axis, self.target.lanes)
+        return (kernel.blocks.chunks if kernel.parts else kernel.blocks.extent).get(axis, ROWS + 1)
 
     def place(self, node: Node, axis: Iter) -> Axis | None:
         """The axis of a node that a loop runs along, if it is the outermost."""
@@ -80,11 +97,11 @@ class _State:
     def joins(self, chain: list[Kernel], kernel: Kernel) -> bool:
         """Whether a kernel reads what the chain computes at the same place of the axis alone."""
         axis = self.axis(kernel)
-        if axis is None or axis.size != self.size(chain[0]):
+        if axis is None or axis.size != known(chain[0]).size:
             return False
-        if lcm(*(self.extent(k, self.known(k)) for k in [*chain, kernel])) > ROWS:
+        if lcm(*(self.extent(k, known(k)) for k in [*chain, kernel])) > ROWS:
             return False
-        made = {m: self.known(k) for k in chain for m in k.members}
+        made = {m: known(k) for k in chain for m in k.members}
         for member in kernel.members:
             for reading in self.facts.readings[member]:
                 if reading.source not in made:
@@ -94,13 +111,24 @@ class _State:
                     return False
         return True
 
-    def known(self, kernel: Kernel) -> Iter:
-        """The run-time axis of a kernel that has one."""
-        return next(i for i in kernel.outer if i.size.constant is None)
+    def independent(self, kernel: Kernel, others: list[Kernel]) -> bool:
+        """Whether a kernel may run before the others, which came before it."""
+        reads, writes = self.touches(kernel)
+        for other in others:
+            theirs, made = self.touches(other)
+            if made & (reads | writes) or theirs & writes:
+                return False
+        return True
 
-    def size(self, kernel: Kernel) -> Size:
-        """The size of its run-time axis."""
-        return self.known(kernel).size
+
+def known(kernel: Kernel) -> Iter:
+    """The run-time axis of a kernel that has one."""
+    return next(i for i in [*kernel.outer, *kernel.parts] if i.size.constant is None)
+
+
+def _bytes_a_part(buffer: Buffer) -> int:
+    parts = volume([n for a, n in buffer.sizes.items() if a == PART])
+    return volume([buffer.elements]) // parts * ITEM_BYTES[buffer.dtype]
 
 
 def with_chains(
@@ -110,22 +138,39 @@ def with_chains(
     kernels: list[Kernel],
     buffers: Mapping[Node, Buffer],
 ) -> list[Kernel]:
-    """The kernels with chains marked; what a chain does not need comes before it."""
+    """The kernels with chains marked: what these need before, what needs them behind them."""
     state = _State(facts, layout, target, buffers, _updated(facts.graph, buffers))
     done: list[Kernel] = []
-    chain: list[Kernel] = []
-    for kernel in kernels:
-        if chain and state.joins(chain, kernel):
+    left = list(kernels)
+    while left:
+        first, *rest = left
+        if state.axis(first) is None:
+            done.append(first)
+            left = rest
+            continue
+        before, chain, left = _chain(state, first, rest)
+        _mark(state, chain)
+        done += [*before, *chain]
+    return done
+
+
+def _chain(
+    state: _State, first: Kernel, rest: list[Kernel]
+) -> tuple[list[Kernel], list[Kernel], list[Kernel]]:
+    """What may run before a chain that begins with a kernel, the chain, and what is left."""
+    before: list[Kernel] = []
+    chain, after = [first], list[Kernel]()
+    for kernel in rest:
+        free = state.independent(kernel, after)
+        if free and state.joins(chain, kernel):
             chain.append(kernel)
-        elif chain and _independent(state, chain, kernel):
-            done.append(kernel)
+        elif free and state.independent(kernel, chain):
+            before.append(kernel)
         else:
-            _mark(state, chain)
-            done += chain
-            chain = [kernel] if state.axis(kernel) is not None else []
-            done += [] if chain else [kernel]
-    _mark(state, chain)
-    return done + chain
+            after.append(kernel)
+    if len(chain) == 1:
+        return [], chain, rest
+    return before, chain, after
 
 
 def _updated(graph: Graph, buffers: Mapping[Node, Buffer]) -> dict[Buffer, Buffer]:
@@ -137,16 +182,6 @@ def _updated(graph: Graph, buffers: Mapping[Node, Buffer]) -> dict[Buffer, Buffe
     }
 
 
-def _independent(state: _State, chain: list[Kernel], kernel: Kernel) -> bool:
-    """Whether a kernel may run before the chain."""
-    reads, writes = state.touches(kernel)
-    for other in chain:
-        theirs, made = state.touches(other)
-        if made & (reads | writes) or theirs & writes:
-            return False
-    return True
-
-
 def _mark(state: _State, chain: list[Kernel]) -> None:
     if len(chain) < 2:
         return
@@ -154,10 +189,11 @@ def _mark(state: _State, chain: list[Kernel]) -> None:
     between = {b for k in chain for b in state.touches(k)[0]} & made
     if sum(volume([b.elements]) * ITEM_BYTES[b.dtype] for b in between) < WORTH:
         return
-    rows = lcm(*(state.extent(k, state.known(k)) for k in chain))
-    whole = Chain(rows, len(chain))
+    rows = lcm(*(state.extent(k, known(k)) for k in chain))
+    whole = Chain(rows, len(chain), known(chain[0]).size)
     for kernel in chain:
-        axis = state.known(kernel)
+        axis = known(kernel)
+        axis = kernel.parts.get(axis, axis)
         kernel.units = [axis, *(i for i in kernel.units if i != axis)]
         kernel.chain = whole
 
@@ -169,4 +205,4 @@ def slab_units(kernel: Kernel, lanes: int) -> int:
     extent = kernel.blocks.extent if kernel.blocks else {}
     each = [extent.get(i) or kernel.step(i, lanes) for i in (axis, *rest)]
     counts = [-(-(i.size.constant or 0) // n) for i, n in zip(rest, each[1:], strict=True)]
-    return prod(counts) * (kernel.chain.rows // each[0])
+    return prod(counts) * (1 if kernel.parts else kernel.chain.rows // each[0])
