@@ -30,6 +30,8 @@ BYTES_A_CYCLE = ((24e3, 64.0), (400e3, 24.0), (float("inf"), 8.0))
 """What a core can fetch from its caches, by the bytes that the reduced loops go through."""
 PANEL = 16 * 1024
 """Bytes of the lane operand that the tiles of a unit share: they stay in the first cache."""
+DEEP = 16
+"""So many steps for each value of an axis that is summed in parts make a chunk."""
 LINES = 256
 """Cache lines of the other operand that a tile goes through: the next tiles read them again."""
 SUMS = 192 * 1024
@@ -170,7 +172,8 @@ def _cycles(product: _Product, rows: dict[Iter, int], vectors: int) -> float:
             fetched += 4.0 * places * vectors * product.target.lanes
             continue
         fetched += _fetched(product, load, rows)
-        steps = volume([i.size for i in product.reduced if i in load])
+        parts = product.kernel.parts
+        steps = volume([i.size for i in product.reduced if i in load and i not in parts])
         footprint += 4.0 * steps * places
     rate = next(rate for limit, rate in BYTES_A_CYCLE if footprint <= limit)
     return max(products / PRODUCTS_A_CYCLE, loads / 2, LATENCY * 1.0, fetched / rate)
@@ -274,6 +277,8 @@ def _chunks(product: _Product) -> dict[Iter, int]:
             break
         chunks[iter] = steps[iter] = 1
         if iter not in used or not fits():
+            continue
+        if iter in kernel.parts and prod(steps[i] for i in used) >= DEEP:
             continue
         size = iter.size.constant
         step = limit // prod(steps[i] for i in used)

@@ -41,6 +41,7 @@ class _State:
     updated: dict[Buffer, Buffer] = field(default_factory=dict)
     """By the buffer of a next value: that of the value."""
 
+    readers: dict[Buffer, list[Kernel]] = field(default_factory=dict)
     touched: dict[int, tuple[set[Buffer], set[Buffer]]] = field(default_factory=dict)
 
     def touches(self, kernel: Kernel) -> tuple[set[Buffer], set[Buffer]]:
@@ -102,14 +103,30 @@ class _State:
         if lcm(*(self.extent(k, known(k)) for k in [*chain, kernel])) > ROWS:
             return False
         made = {m: known(k) for k in chain for m in k.members}
-        for member in kernel.members:
-            for reading in self.facts.readings[member]:
-                if reading.source not in made:
-                    continue
-                place = self.place(reading.source, made[reading.source])
-                if place is None or reading.env[place] != at(axis):
-                    return False
-        return True
+        found = [r for m in kernel.members for r in self.facts.readings[m] if r.source in made]
+        for reading in found:
+            place = self.place(reading.source, made[reading.source])
+            if place is None or reading.env[place] != at(axis):
+                return False
+        return bool(found)
+
+    def pulled(self, chain: list[Kernel], kernel: Kernel, done: list[Kernel]) -> list[Kernel]:
+        """Earlier kernels, in no chain, that compute for the chain and a kernel that joins it."""
+        found: list[Kernel] = []
+        wanted, later = [*chain, kernel], list[Kernel]()
+        for other in reversed(done):
+            reads, writes = self.touches(other)
+            readers = {id(k) for b in writes for k in self.readers.get(b, ())} - {id(other)}
+            ours = {id(k) for k in wanted}
+            alone = bool(readers) and readers <= ours and other.chain is None
+            still = not any(self.touches(k)[1] & reads for k in later)
+            fits = alone and still and self.axis(other) is not None
+            if fits and all(self.joins([other], k) for k in wanted if id(k) in readers):
+                found.insert(0, other)
+                wanted.append(other)
+            else:
+                later.append(other)
+        return found
 
     def independent(self, kernel: Kernel, others: list[Kernel]) -> bool:
         """Whether a kernel may run before the others, which came before it."""
@@ -140,37 +157,63 @@ def with_chains(
 ) -> list[Kernel]:
     """The kernels with chains marked: what these need before, what needs them behind them."""
     state = _State(facts, layout, target, buffers, _updated(facts.graph, buffers))
+    for kernel in kernels:
+        for buffer in state.touches(kernel)[0]:
+            state.readers.setdefault(buffer, []).append(kernel)
     done: list[Kernel] = []
     left = list(kernels)
     while left:
         first, *rest = left
-        if state.axis(first) is None:
+        if state.axis(first) is None or _apart(first):  # a chain takes these where it needs them
             done.append(first)
             left = rest
             continue
-        before, chain, left = _chain(state, first, rest)
+        before, chain, left = _chain(state, first, rest, done)
         _mark(state, chain)
         done += [*before, *chain]
     return done
 
 
 def _chain(
-    state: _State, first: Kernel, rest: list[Kernel]
+    state: _State, first: Kernel, rest: list[Kernel], done: list[Kernel]
 ) -> tuple[list[Kernel], list[Kernel], list[Kernel]]:
-    """What may run before a chain that begins with a kernel, the chain, and what is left."""
+    """What may run before a chain that begins with a kernel, the chain, and what is left.
+
+    What is done may be taken from there into the chain.
+    """
     before: list[Kernel] = []
     chain, after = [first], list[Kernel]()
     for kernel in rest:
         free = state.independent(kernel, after)
         if free and state.joins(chain, kernel):
+            for other in state.pulled(chain, kernel, [*done, *before]):
+                (done if other in done else before).remove(other)
+                chain.append(other)
             chain.append(kernel)
         elif free and state.independent(kernel, chain):
             before.append(kernel)
         else:
             after.append(kernel)
+    loose = [k for k in chain if _loose(state, k, chain)]
+    chain = [k for k in chain if k not in loose]
     if len(chain) == 1:
         return [], chain, rest
-    return before, chain, after
+    return before, chain, [*loose, *after]
+
+
+def _apart(kernel: Kernel) -> bool:
+    return any("apart" in m.attrs for m in kernel.members)
+
+
+def _loose(state: _State, kernel: Kernel, chain: list[Kernel]) -> bool:
+    """Whether a kernel computes much for others than the chain: it is better where they are."""
+    made = state.touches(kernel)[1]
+    outputs = any(m in state.facts.outputs for m in kernel.members)
+    return (
+        _apart(kernel)
+        and not outputs
+        and not any(made & state.touches(k)[0] for k in chain if k is not kernel)
+    )
 
 
 def _updated(graph: Graph, buffers: Mapping[Node, Buffer]) -> dict[Buffer, Buffer]:
