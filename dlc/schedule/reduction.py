@@ -81,7 +81,7 @@ def _loops(node: Node, loops: Loops) -> tuple[tuple[Iter, ...], Env]:
     iters: list[Iter] = []
     env: Env = {}
     for axis, size in reduced_axes(node):
-        if size == Size.of(1):
+        if size == Size.of(1) and "phase" not in node.attrs:  # a phase may have none
             env[axis] = Affine()
             continue
         iters.append(loops(node, axis, size))
