@@ -23,7 +23,7 @@ from dlc.schedule.tile import Target, accesses
 
 ROWS = 8
 """The most values of the axis in a slab."""
-SHARED = 256 * 1024
+SHARED = 320 * 1024
 """Bytes that do not vary with the axis and are read again for every slab: from the second cache."""
 WORTH = 1 << 20
 """Bytes between the kernels of a chain that are worth it, for a typical size of the axis."""
