@@ -9,10 +9,12 @@ from math import gcd, prod
 
 from dlc.graph import Axis, DType, Size
 from dlc.schedule.facts import estimate, volume
-from dlc.schedule.index import START, Affine, Iter, Quot, Rem, at
+from dlc.schedule.index import START, Affine, Data, Iter, Quot, Rem, at, atom_iters
 from dlc.schedule.kernel import Blocks, Buffer, Expr, Kernel, Staged
 from dlc.schedule.tile import Target, accesses, stride
 
+INDEX = 6
+"""Loads that take as long as finding an element by an index from memory."""
 LATENCY = 4
 """Cycles that a step of the reduced loops takes at least: a multiply-add waits for the last one."""
 PRODUCTS_A_CYCLE = 2
@@ -68,6 +70,8 @@ class _Product:
     target: Target
     lane: Iter
     loads: tuple[dict[Iter, int], ...]
+    indexed: tuple[frozenset[Iter], ...]
+    """The loops that indices from memory vary with, of each load."""
     reduced: tuple[Iter, ...]
 
 
@@ -79,9 +83,15 @@ def cut_contraction(kernel: Kernel, target: Target, lane: Iter) -> None:
     loads = tuple({i: stride(o, i) for i in o.iters} for o in offsets)
     rows = [load for load in loads if lane not in load]
     nest.reduced.sort(key=lambda i: [-max(o.get(i, 0) for o in f) for f in (rows, loads) if f])
-    product = _Product(kernel, target, lane, loads, tuple(nest.reduced))
+    indexed = tuple(_indexed(o) for o in offsets)
+    product = _Product(kernel, target, lane, loads, indexed, tuple(nest.reduced))
     _tile(product)
     _block(product)
+
+
+def _indexed(offset: Affine) -> frozenset[Iter]:
+    found = [atom_iters(atom) for atom, _ in offset.terms if isinstance(atom, Data)]
+    return frozenset[Iter]().union(*found)
 
 
 # ---- the tile ----
@@ -164,8 +174,10 @@ def _cycles(product: _Product, rows: dict[Iter, int], vectors: int) -> float:
     """Of one step of the reduced loops: by multiply-adds, by loads, by latency, by bytes."""
     products = prod(rows.values()) * vectors
     loads, fetched, footprint = 0, 0.0, 0.0
-    for load in product.loads:
+    for load, indexed in zip(product.loads, product.indexed, strict=True):
         places = prod([n for i, n in rows.items() if i in load])
+        if indexed:
+            loads += INDEX * prod([n for i, n in rows.items() if i in indexed])
         wide = product.lane in load
         loads += places * (vectors if wide else 1)
         if wide:

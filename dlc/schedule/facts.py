@@ -210,11 +210,16 @@ def _dot_operands(facts: Facts) -> set[Node]:
             below = todo.pop()
             if below.op == "merge" and _computed(below):
                 found.add(below)  # its parts would be read by quotients and remainders
-            elif below.op == "stop_gradient" or (is_view(below) and "copy" not in below.attrs):
+            elif below.op == "stop_gradient" or _read_through(below):
                 todo.extend(below.args)
             elif below.op != "input":
                 found.add(below)
     return found - facts.folded
+
+
+def _read_through(node: Node) -> bool:
+    """Whether a product computes where a node lies in what the node is of."""
+    return (is_view(node) and "copy" not in node.attrs) or "within" in node.attrs
 
 
 def _computed(view: Node) -> bool:

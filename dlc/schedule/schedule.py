@@ -17,6 +17,7 @@ from dlc.schedule.phases import taps_at, unwindows, with_phases
 from dlc.schedule.reduction import reduced_axes
 from dlc.schedule.slabs import with_chains
 from dlc.schedule.tile import Target, tile
+from dlc.schedule.winners import with_winners
 from dlc.schedule.winograd import with_winograd
 
 
@@ -38,7 +39,7 @@ def schedule(graph: Graph, target: Target) -> Schedule:
     alone, never on run-time sizes or threads.
     """
     graph = _distinct_outputs(graph)
-    facts = find_facts(graph)
+    facts = find_facts(with_winners(graph))
     facts = _facts_of(with_phases(facts), facts)
     facts = _facts_of(with_parts(facts, target.lanes), facts)
     facts = _facts_of(with_winograd(facts), facts)

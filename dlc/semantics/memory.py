@@ -1,13 +1,13 @@
 """Whether this machine could hold a program: said before anything is allocated.
 
 What is refused could not run. Only tensors count that no schedule can do without: what a caller
-gives and gets, and the results of products. Views and elementwise values are computed where they
-are read, however large they are.
+gives and gets, and the results of products; for one row of the batch where only their extremes are
+needed. Views and elementwise values are computed where they are read, however large they are.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Set
+from collections.abc import Collection, Iterable, Iterator, Mapping, Set
 
 from dlc.diagnostics.limits import OutOfMemory
 from dlc.graph import ITEM_BYTES, Graph, Node, Size, TensorType, users
@@ -19,6 +19,7 @@ from dlc.semantics.program import ModelProgram, Recipe
 from dlc.semantics.scope import FileScope
 from dlc.semantics.values import show_type
 
+EXTREMES = ("reduce_max", "reduce_min")
 Batch = Mapping[str, int]
 """The run-time sizes that a recipe sets; others count as 1."""
 
@@ -84,7 +85,11 @@ def largest(graph: Graph, batch: Batch, limit: int) -> tuple[Node | None, int]:
             continue
         needed = _bytes(node.type, batch)
         if needed > found[1] and not whole:
-            needed = _elements(node.type, batch) * _kept_bytes(node, users(nodes), ends)
+            readers = users(nodes)
+            needed = max(
+                _elements(node.type, {}) * _kept_bytes(node, readers, ends, ()),
+                _elements(node.type, batch) * _kept_bytes(node, readers, ends, EXTREMES),
+            )
         if needed > found[1]:
             found = node, needed
     return found
@@ -113,11 +118,14 @@ def _is_product(node: Node) -> bool:
     )
 
 
-def _kept_bytes(product: Node, readers: Mapping[Node, list[Node]], ends: Set[Node]) -> int:
+def _kept_bytes(
+    product: Node, readers: Mapping[Node, list[Node]], ends: Set[Node], passing: Collection[str]
+) -> int:
     """The bytes of an element of a product, as it is stored or after elementwise ops on it.
 
     On each way from the product to what needs more than one element of it, some value is stored:
-    at least the smallest of this way. 0 where overlapping windows are summed without storing it.
+    at least the smallest of this way. 0 where overlapping windows are summed without storing it, or
+    an op of `passing` needs it, which may take the batch slab by slab.
     """
     least: dict[Node, int] = {}
     pending = [product]
@@ -133,7 +141,8 @@ def _kept_bytes(product: Node, readers: Mapping[Node, list[Node]], ends: Set[Nod
             continue
         pending.pop()
         widest = max((least[reader] for reader in alike), default=0)
-        if len(alike) < len(after) or node in ends:
+        others = [r for r in after if r not in alike and r.op not in passing]
+        if others or node in ends:
             widest = ITEM_BYTES[node.type.dtype]
         least[node] = min(widest, ITEM_BYTES[node.type.dtype])
     return least[product]
