@@ -123,3 +123,39 @@ def test_transformed_tiles_are_as_exact_as_the_plain_sum():
     for name, value in exact.items():
         plain_error, error = (np.abs(a[name] - value).mean() for a in (plain, ours))
         assert error <= 2 * plain_error, name
+
+
+@pytest.fixture(scope="module")
+def step():
+    """The gradients by the weights of two convolutions, and sums over all images."""
+    x = tensor("x", (N, ROWS), (C, 16), (Y, IMAGE), (X, IMAGE))
+    first, second = (
+        tensor(name, (C, 16), (KY, 3), (KX, 3), (D, 16), role="param") for name in ("w", "v")
+    )
+    y = convolution(b.tanh(convolution(x, first)), second)
+    loss = b.reduce_sum(b.mul(y, y), y.type.axes)
+    sums = b.reduce_sum(y, (N, Y, X))
+    outputs = {"dw": b.grad(loss, first), "dv": b.grad(loss, second), "sums": sums}
+    graph = lower(Graph((x, first, second), outputs))
+    return graph, generate(graph, host())
+
+
+def test_sums_over_the_batch_are_part_of_chains(step):
+    plan = step[1].plan
+    summing = [row for row in plan.rows if row.slab and row.slab.extent]
+    assert len(summing) >= 3
+    assert all(row.slab.parts == 8 for row in summing)
+
+
+@pytest.mark.parametrize("rows", [0, 1, 3, 8, 9, 17, 40])
+def test_sums_have_the_same_bits_with_any_threads(step, rows):
+    graph, generated = step
+    feeds = feeds_of(graph, rows)
+    exact = interpret(widen(graph), {k: v.astype(np.float64) for k, v in feeds.items()})
+    one = run_generated(generated, graph, feeds, 1)
+    runs = [run_generated(generated, graph, feeds, threads) for threads in (2, 3, 7, 12)]
+    runs.append(run_generated(generated, graph, feeds, 2, checked=True))
+    for name, value in exact.items():
+        scale = np.abs(value).max(initial=1.0)
+        assert np.abs(one[name] - value).max(initial=0.0) <= 1e-5 * scale, name
+        assert all(np.array_equal(one[name], run[name]) for run in runs), name
