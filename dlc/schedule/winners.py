@@ -54,7 +54,8 @@ def with_winners(graph: Graph) -> Graph:
         made = rebuilt(node, args)
         if node in found:
             spread, x = found[node]
-            made = _summed(node, spread, new.get(x, x), new)
+            with build.origin(node.spans, node.path):
+                made = _summed(node, spread, new.get(x, x), new)
         new[node] = made
         return made
 

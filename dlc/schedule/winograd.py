@@ -92,7 +92,8 @@ def with_winograd(facts: Facts) -> Graph:
             x = _rebuilt(c.x, new)
             if _source(c.x) in outside:  # zeros around it are then no tests
                 x = Node("broadcast", (x,), x.type, {"dims": x.type.dims, "copy": True}, x.spans)
-            made = _transformed(c, x, new.get(c.weight, c.weight))
+            with build.origin(node.spans, node.path):
+                made = _transformed(c, x, new.get(c.weight, c.weight))
         else:
             made = rebuilt(node, args)
         if node in kept:
