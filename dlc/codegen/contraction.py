@@ -288,7 +288,7 @@ class ContractionPrinter(Printer):
         if not self.clamped and not self.direct:
             s = replace(s, expr=_with(s.expr, {t.load: t.copy for t in blocks.staged}))
         for coords in self.sum_coords(s):
-            self.line(f"{self.acc(s, coords)} = {self.neutral(s)}")
+            self.line(f"{self.acc(s, coords)} = {self.shared(self.neutral(s))}")
 
         def step() -> None:
             for coords in self.sum_coords(s):
