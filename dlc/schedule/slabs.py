@@ -171,7 +171,17 @@ def with_chains(
         before, chain, left = _chain(state, first, rest, done)
         _mark(state, chain)
         done += [*before, *chain]
+    _verify(state, done)
     return done
+
+
+def _verify(state: _State, kernels: list[Kernel]) -> None:
+    """Every kernel comes behind those that it reads from."""
+    place = {b: i for i, k in enumerate(kernels) for b in state.touches(k)[1]}
+    for i, kernel in enumerate(kernels):
+        late = [b.name for b in state.touches(kernel)[0] if place.get(b, i) > i]
+        late = [name for name in late if name not in {b.name for b in state.updated.values()}]
+        assert not late, f"{kernel.members} run before {late}"
 
 
 def _chain(
@@ -186,10 +196,10 @@ def _chain(
     for kernel in rest:
         free = state.independent(kernel, after)
         if free and state.joins(chain, kernel):
-            for other in state.pulled(chain, kernel, [*done, *before]):
+            taken = state.pulled(chain, kernel, [*done, *before])
+            for other in taken:
                 (done if other in done else before).remove(other)
-                chain.append(other)
-            chain.append(kernel)
+            chain = [*taken, *chain, kernel]
         elif free and state.independent(kernel, chain):
             before.append(kernel)
         else:

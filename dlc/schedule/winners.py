@@ -13,12 +13,15 @@ which takes TY * TX times fewer multiply-adds and reads nothing that was spread.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import prod
 
 from dlc.graph import Axis, Graph, Node, Size, rebuilt, rewrite
 from dlc.ops import build
 
 LANES = 16
 """The fewest elements of an axis of x that is neither summed nor in g: vectors lie along it."""
+WINDOWS = 16
+"""The fewest windows of an image: sums over fewer cost more to store than to add."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +71,8 @@ def _serves(node: Node, spread: _Spread, s: Node, x: Node) -> bool:
     free = [n for a, n in x.type.dims if not s.type.has(a)]
     wide = any(n.constant is not None and n.constant >= LANES for n in free)
     shared = {a for a in s.type.axes if x.type.has(a)}
-    return {*spread.whole} <= over and shared == over and wide
+    count = prod(spread.g.type.size(a).constant or 0 for a in spread.outer)
+    return {*spread.whole} <= over and shared == over and wide and count >= WINDOWS
 
 
 def _spread(node: Node) -> _Spread | None:

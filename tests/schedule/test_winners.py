@@ -39,7 +39,12 @@ def gathers(graph):
 
 @pytest.mark.parametrize(
     ("channels", "image", "pool", "kernel", "rows"),
-    [(16, 8, (2, 2), 3, 5), (20, 12, (2, 3), 3, 2), (16, 12, (3, 2), 5, 1), (32, 8, (4, 2), 1, 40)],
+    [
+        (16, 8, (2, 2), 3, 5),
+        (20, 12, (2, 3), 3, 2),
+        (16, 12, (3, 2), 5, 1),
+        (32, 16, (4, 2), 1, 40),
+    ],
 )
 def test_gradients_are_those_of_all_windows(channels, image, pool, kernel, rows):
     graph = network(channels, image, pool, kernel)
