@@ -301,7 +301,7 @@ def _chunks(product: _Product) -> dict[Iter, int]:
 
 
 def _lines(product: _Product, steps: dict[Iter, int]) -> int:
-    """How many lines of the first cache the rows of a tile go through, if each step has its own.
+    """How many lines of the first cache the rows of a tile go through, where each step has its own.
 
     Lines at multiples of a power of two share sets: they count as what they keep others from.
     """

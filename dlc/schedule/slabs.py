@@ -25,6 +25,8 @@ ROWS = 8
 """The most values of the axis in a slab."""
 SHARED = 320 * 1024
 """Bytes that do not vary with the axis and are read again for every slab: from the second cache."""
+BUFFERS = 48
+"""The most buffers of a kernel in a chain: a thread has arguments of its own for each slab."""
 WORTH = 1 << 20
 """Bytes between the kernels of a chain that are worth it, for a typical size of the axis."""
 UPDATE = "update:"
@@ -67,8 +69,10 @@ class _State:
             return None
         if not (self.sums(kernel, axis) if kernel.parts else self.maps(kernel, axis)):
             return None
-        fixed = {a.buffer for a in accesses(kernel) if axis not in a.offset.iters}
-        return axis if sum(map(_bytes_a_part, fixed)) <= SHARED else None
+        touched = list(accesses(kernel))
+        fixed = {a.buffer for a in touched if axis not in a.offset.iters}
+        few = len({a.buffer for a in touched}) <= BUFFERS
+        return axis if few and sum(map(_bytes_a_part, fixed)) <= SHARED else None
 
     def maps(self, kernel: Kernel, axis: Iter) -> bool:
         """Whether a kernel's results lie along the axis, one unit's beside the other's."""
