@@ -12,9 +12,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from dlc.graph import ITEM_BYTES
-from dlc.runtime.blocks import Array, address_of, aligned_bytes, aligned_words
+from dlc.runtime.blocks import Array, address_of, aligned_bytes
 from dlc.runtime.compiled import Entry, NativeExecutable
-from dlc.runtime.walker import JOB_WORDS, walker
+from dlc.runtime.job import Job
+from dlc.runtime.walker import walker
 from dlc.runtime.workspace import POISON, Sized
 from dlc.schedule.memory import SLACK
 from dlc.schedule.plan import Buffer
@@ -81,12 +82,12 @@ class CheckedExecutable(NativeExecutable):
         return results
 
     def _walk_group(self, rows: Array, threads: int) -> None:
-        job = aligned_words(JOB_WORDS)
         free = np.ascontiguousarray(rows).copy()
         free[:, 3:5] = 0  # neither barriers nor chains
-        job[0], job[1] = address_of(free), len(free)
+        job = Job(address_of(free), len(free))
+        job.ready(threads, 0)
         for thread in reversed(range(threads)):
-            walker().walk(address_of(job), thread, threads)
+            walker().walk(job.address, thread, threads)
 
     def _inspect(self, memory: list[_Guarded], first: int, last: int) -> None:
         for guarded in memory:

@@ -15,7 +15,7 @@ from dlc.runtime.workspace import Workspace
 
 SMALL_SECONDS = 1e-3
 """Runs below this are timed on one thread too, and go on with what was faster."""
-PAUSE_SECONDS = 50e-6
+PAUSE_SECONDS = 0.8 * pool.IDLE_SECONDS
 """A run that begins later than this after the last one finds the pool asleep."""
 RAPID_RUNS = 8
 """After so many runs without a pause the pool is worth waking."""
@@ -72,11 +72,9 @@ class Choice:
         if threads != self.threads or self.left < 0:
             self._begin(threads)
         if self.alone:
-            pool.run_job(work.job_address, 1)
-            return
-        work.set_spin(pool.spin_turns(threads))
-        if self.pooled:
-            pool.run_job(work.job_address, threads)
+            pool.run_job(work.job, 1)
+        elif self.pooled:
+            pool.run_job(work.job, threads)
         else:
             self._timed(work, threads)
 
@@ -90,7 +88,7 @@ class Choice:
         self._streak = self._streak + 1 if start - self._ended < PAUSE_SECONDS else 0
         trial = self.rapid if self._streak > RAPID_RUNS else self.paused
         alone = trial.alone
-        pool.run_job(work.job_address, 1 if alone else threads)
+        pool.run_job(work.job, 1 if alone else threads)
         self._ended = time.perf_counter()
         if not 0 < self._streak <= RAPID_RUNS:
             trial.told(self._ended - start, alone=alone)

@@ -220,9 +220,9 @@ class NativeExecutable:
             if profile is None:
                 entry.choice.run(work, self.threads or pool.threads())
             else:
-                work.set_profile(profile)
-                pool.run_job(work.job_address, len(profile))
-                work.set_profile(None)
+                work.job.set_profile(profile)
+                pool.run_job(work.job, len(profile))
+                work.job.set_profile(None)
         finally:
             entry.sized.spare.append(work)
         self._unpack(native, arrays, results)

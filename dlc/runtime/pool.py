@@ -1,8 +1,9 @@
 """The threads of this process that run plans: one pool, its calling thread included.
 
 The threads are daemon threads of Python that stay in native code without the interpreter's lock.
-They spin for some tens of microseconds after a job and then sleep. A job that finds the pool
-taken runs on its own thread alone; results never depend on the number of threads.
+They spin for a while after a job, so that the next one finds them awake, and then sleep. A job
+that finds the pool taken runs on its own thread alone; results never depend on the number of
+threads.
 """
 
 from __future__ import annotations
@@ -19,13 +20,17 @@ from pathlib import Path
 import numpy as np
 
 from dlc.runtime.blocks import address_of, aligned_words
+from dlc.runtime.job import Job
 from dlc.runtime.native import LOADER
 from dlc.runtime.walker import POOL_WORDS, Walker, walker
 
-SPIN_TURNS = 1000
-"""Looks at a word before a thread sleeps: 20 to 50 microseconds."""
+IDLE_SECONDS = 120e-6
+"""A thread without a job looks out for one for so long before it sleeps."""
+BARRIER_SECONDS = 40e-6
+"""A thread that waits for others in a job sleeps after that: they may need its processor."""
 THREADS_VARIABLE = "DLC_THREADS"
-_JOB, _THREADS, _SPIN = 32, 33, 34
+_THREADS, _SPIN = 33, 34
+_MEASURED_TURNS, _MEASUREMENTS = 500, 3
 _JOIN_SECONDS = 1.0
 
 
@@ -62,22 +67,18 @@ def threads() -> int:
     return _STATE.wanted or default_threads()
 
 
-def spin_turns(count: int) -> int:
-    """How long `count` threads may spin for each other: not at all where they share processors."""
-    return SPIN_TURNS if count <= _processors() else 0
-
-
-def run_job(job: int, count: int) -> None:
-    """Runs the job at an address on `count` threads; alone if the pool is taken."""
+def run_job(job: Job, count: int) -> None:
+    """Runs a job on `count` threads; alone if the pool is taken."""
     if count == 1 or not _STATE.lock.acquire(blocking=False):
-        walker().alone(job)
+        walker().alone(job.address)
         return
     try:
         pool = _pool(count)
         if pool is None:
-            walker().alone(job)
+            walker().alone(job.address)
         else:
-            pool.native.launch(pool.address, job)
+            job.ready(count, _turns(BARRIER_SECONDS, count))
+            pool.native.launch(pool.address, job.address)
     finally:
         _STATE.lock.release()
 
@@ -99,7 +100,7 @@ class _Pool:
     def start(self) -> None:
         """Starts the threads. Raises RuntimeError where the system allows no more."""
         self.block[_THREADS] = self.count
-        self.block[_SPIN] = spin_turns(self.count)
+        self.block[_SPIN] = _turns(IDLE_SECONDS, self.count)
         for number in range(1, self.count):
             name = f"dlc-{number}"
             thread = threading.Thread(target=self._serve, args=(number,), name=name, daemon=True)
@@ -167,6 +168,19 @@ def _after_fork() -> None:
 
 atexit.register(_at_exit)
 os.register_at_fork(after_in_child=_after_fork)
+
+
+def _turns(seconds: float, count: int) -> int:
+    """Turns of spinning in a time: none where `count` threads share processors."""
+    return int(seconds * _turn_rate()) if count <= _processors() else 0
+
+
+@lru_cache(maxsize=1)
+def _turn_rate() -> float:
+    """Turns of spinning in a second: a pause takes 10 to 50 ns, by processor."""
+    native = walker()
+    spent = min(int(native.spun(_MEASURED_TURNS)) for _ in range(_MEASUREMENTS))
+    return _MEASURED_TURNS / max(1, spent) * 1e9
 
 
 @lru_cache(maxsize=1)

@@ -91,7 +91,7 @@ class Quick:
             choice, threads = ready.choice, program.threads or pool.threads()
             if choice.alone and choice.threads == threads and choice.left:
                 choice.left -= 1
-                self._alone(work.job_address)
+                self._alone(work.job.address)
             else:
                 choice.run(work, threads)
         finally:

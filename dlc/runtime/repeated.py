@@ -21,12 +21,12 @@ from dlc.reference.feeds import run_checks
 from dlc.runtime import pool
 from dlc.runtime.blocks import Array, address_of, aligned_bytes, aligned_words
 from dlc.runtime.compiled import Entry, NativeExecutable
-from dlc.runtime.walker import JOB_WORDS, ROW_WORDS, walker
+from dlc.runtime.job import Job
+from dlc.runtime.walker import ROW_WORDS, walker
 from dlc.schedule.memory import SLACK
 
-_ROWS, _COUNT, _, _SPIN = range(4)
-_BARRIER = 3
-"""The word of a row that says whether a barrier follows."""
+_BARRIER, _CLAIM = 3, 9
+"""The words of a row that say whether a barrier follows, and how many units are claimed at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +87,7 @@ class _Part:
             self._takes[:, k, 2] = address_of(self._taken[name])
             self._takes[:, k, 3] = array.nbytes // len(array)
             table[:, k, 0], table[:, k, 2] = walker().take, count
+            table[:, k, _CLAIM] = count
             table[:, k, 1] = _addresses(self._takes) + k * 4 * 8
         table[:, -1:, _BARRIER] = 1
         return table
@@ -110,8 +111,7 @@ class Repeated:
         self._parts = [_Part(what, self._index) for what in programs]
         tables = [part.table for part in self._parts]
         self._table = np.ascontiguousarray(np.concatenate(tables, axis=1))
-        self._job = aligned_words(JOB_WORDS)
-        self._job[_ROWS] = address_of(self._table)
+        self._job = Job(address_of(self._table), rounds * self._table.shape[1])
 
     def run(
         self, index: Array, clocks: Sequence[Mapping[str, Array]], threads: int
@@ -125,9 +125,8 @@ class Repeated:
         for part, given in zip(self._parts, clocks, strict=True):
             for name, cells in part.clocks.items():
                 cells[:rounds] = given[name]
-        self._job[_COUNT] = rounds * self._table.shape[1]
-        self._job[_SPIN] = pool.spin_turns(threads)
-        pool.run_job(address_of(self._job), threads)
+        self._job.set_rows(address_of(self._table), rounds * self._table.shape[1])
+        pool.run_job(self._job, threads)
         return [part.results for part in self._parts]
 
 

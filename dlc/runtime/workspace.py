@@ -13,14 +13,18 @@ from dlc.diagnostics.runtime_checks import RunTooLarge
 from dlc.graph import ITEM_BYTES
 from dlc.memory import memory_bytes
 from dlc.runtime.blocks import Array, address_of, aligned_bytes, aligned_words
-from dlc.runtime.walker import COUNTS, IS, JOB_WORDS, MOVES, ROW_WORDS, SLAB_ARGUMENTS
+from dlc.runtime.job import Job
+from dlc.runtime.walker import COUNTS, IS, MOVES, ROW_WORDS, SLAB_ARGUMENTS
 from dlc.schedule.memory import Layout, buffer_bytes, layout
 from dlc.schedule.parts import PARTS
-from dlc.schedule.plan import BufferRef, Plan, Row, Slab
+from dlc.schedule.plan import BufferRef, Plan, Row, Slab, Work
 
 POISON = 0xFF
 """Bytes of NaN in every float dtype, and of -1 in the integers."""
-_ROWS, _COUNT, _PROFILE, _SPIN = range(4)
+CLAIM_SECONDS = 4e-6
+"""Work that no thread takes from another: much more than a claim costs, little beside a row."""
+THREAD_FLOPS, THREAD_BYTES = 50e9, 20e9
+"""What a thread is expected to do in a second, to guess times: it need not be near."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -83,8 +87,9 @@ def size_plan(
     for r, row in enumerate(plan.rows):
         units = max(0, row.units.value(sizes))
         rows[r, :4] = addresses[row.kernel], len(values) * 8, units, row.barrier
+        rows[r, 9] = _claimed(row.work, units, sizes)
         if row.slab:
-            rows[r, 4:] = _slab_words(row.slab, len(moves) * 8, slabs)
+            rows[r, 4:9] = _slab_words(row.slab, len(moves) * 8, slabs)
             moves += _moves(plan, row, row.slab)
         for argument in row.args:
             if isinstance(argument, BufferRef):
@@ -111,6 +116,12 @@ def size_plan(
 def room_for_slabs(threads: int) -> int:
     """For so many slabs a chain's own buffers have room: with fewer, threads share each row."""
     return max(2 * threads, PARTS)
+
+
+def _claimed(work: Work, units: int, sizes: Mapping[str, int]) -> int:
+    """The units that a thread claims at a time: those of `CLAIM_SECONDS`, by a guess."""
+    seconds = work.flops.value(sizes) / THREAD_FLOPS + work.bytes.value(sizes) / THREAD_BYTES
+    return max(1, int(units * CLAIM_SECONDS / max(seconds, CLAIM_SECONDS)))
 
 
 def _slab_words(slab: Slab, moves: int, room: int) -> tuple[int, ...]:
@@ -145,11 +156,9 @@ class Workspace:
     arena: Array
     rows: Array
     arguments: Array
-    job: Array
+    job: Job
     words: memoryview
     """The arguments, for quick writing."""
-    job_address: int
-    spin: int = 0
     bound: object = None
     """Which binding the addresses of bound arrays are of."""
     kept: tuple[Any, ...] = ()
@@ -180,10 +189,8 @@ class Workspace:
         arguments[sized.slots] = addresses[sized.which]
         rows = sized.rows.copy()
         rows[:, 1] += address_of(arguments)
-        job = aligned_words(JOB_WORDS)
-        job[_ROWS], job[_COUNT] = address_of(rows), len(rows)
         return Workspace(
-            arena, rows, arguments, job, memoryview(arguments.data), address_of(job),
+            arena, rows, arguments, Job(address_of(rows), len(rows)), memoryview(arguments.data),
             kept=(sized.moves, *sized.constants.values()), prepared=sized.plan.prepared,
         )  # fmt: skip
 
@@ -194,17 +201,6 @@ class Workspace:
         whole = token is None or self.token is not token
         if whole != self.whole:
             first = 0 if whole else self.prepared
-            self.job[_ROWS] = address_of(self.rows) + first * ROW_WORDS * 8
-            self.job[_COUNT] = len(self.rows) - first
+            self.job.set_rows(address_of(self.rows[first:]), len(self.rows) - first)
             self.whole = whole
         self.token = token
-
-    def set_spin(self, turns: int) -> None:
-        """How long threads spin at barriers."""
-        if turns != self.spin:
-            self.spin = turns
-            self.job[_SPIN] = turns
-
-    def set_profile(self, table: Array | None) -> None:
-        """Where times are added: int64 [threads, rows, 2] nanoseconds of work and waiting."""
-        self.job[_PROFILE] = 0 if table is None else address_of(table)

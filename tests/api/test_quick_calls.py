@@ -225,10 +225,7 @@ class Clock:
 
 
 class Work:
-    job_address = 0
-
-    def set_spin(self, turns):
-        pass
+    job = None
 
 
 def ways(monkeypatch, clock, pauses):
