@@ -7,9 +7,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import dlc
+from dlc.ops.late import Late
 from dlc.runtime import artifact
 from dlc.runtime.artifact import Contents
 from dlc.runtime.assemble import contents_of, initial_weights
@@ -23,7 +24,11 @@ from dlc.semantics.program import Program
 from dlc.train import loop
 from dlc.train.folder import read_manifest
 from dlc.train.options import Callback, Options, Run
-from dlc.train.progress import Progress
+
+if TYPE_CHECKING:
+    from dlc.train import progress as bars
+else:
+    bars = Late("dlc.train.progress")
 
 PathLike = str | os.PathLike[str]
 Weights = PathLike | Mapping[str, Array]
@@ -132,7 +137,7 @@ def train(
     Gives history, metrics and `params` for `dlc.compile(path, weights=run.params)`; a partial run
     if it is interrupted. Raises DlcError as `Trainer` does, and E0801 where the loss is not finite.
     """
-    shown = (Progress(), *callbacks) if progress else tuple(callbacks)
+    shown = (bars.Progress(), *callbacks) if progress else tuple(callbacks)
     return Trainer(path, recipe, callbacks=shown, **settings).run()
 
 

@@ -16,7 +16,6 @@ import tokenize
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +25,9 @@ import llvmlite.binding as llvm
 from dlc import cache
 from dlc.codegen.machine import Machine
 from dlc.codegen.workers import Workers
+from dlc.ops.late import Late
+
+metadata = Late("importlib.metadata")
 
 KIND = "kernels"
 """The kind of the entries in the cache."""
@@ -49,7 +51,9 @@ TIMES = CompileTimes()
 
 def kernel_key(text: str, machine: Machine, *, checked: bool = False) -> str:
     """The name of a kernel's object: of its text without comments, the machine and all versions."""
-    versions = f"{_revision()} {version('numba')} {llvmlite.__version__} {llvm.llvm_version_info}"
+    versions = (
+        f"{_revision()} {metadata.version('numba')} {llvmlite.__version__} {llvm.llvm_version_info}"
+    )
     target = f"{machine.name} {machine.lanes} {machine.cpu} {machine.features} {machine.triple}"
     whole = "\n".join((versions, target, str(checked), plain(text)))
     return hashlib.sha256(whole.encode()).hexdigest()

@@ -16,9 +16,8 @@ from dlc.graph import ITEM_BYTES, Graph, Size
 from dlc.ops import NUMPY_DTYPES
 from dlc.schedule.facts import Facts
 from dlc.schedule.kernel import Bound, Buffer, Chain, Kernel, Store
-from dlc.schedule.parts import PARTS
+from dlc.schedule.plan import PARTS, BufferRef, Plan, PlanPort, Row, Slab, Work
 from dlc.schedule.plan import Buffer as PlanBuffer
-from dlc.schedule.plan import BufferRef, Plan, PlanPort, Row, Slab, Work
 from dlc.schedule.schedule import Schedule, schedule
 from dlc.schedule.slabs import slab_units
 from dlc.schedule.tile import Target, accesses

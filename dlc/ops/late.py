@@ -1,4 +1,5 @@
-"""A module that is imported when it is first used: checking a program needs no NumPy."""
+"""A module that is imported when it is first used: checking a program needs no NumPy, a program
+that was compiled before no compiler."""
 
 from __future__ import annotations
 

@@ -16,6 +16,8 @@ MULTIPLIERS = (0xD2511F53, 0xCD9E8D57)
 WEYL = (0x9E3779B9, 0xBB67AE85)
 ROUNDS = 10
 _LOW = 0xFFFFFFFF
+BLOCK = 8192
+"""Elements at a time: what NumPy computes in between stays in the caches."""
 
 
 def philox(counter: tuple[Array, Array, Array, Array], key: tuple[int, int]) -> tuple[Array, ...]:
@@ -36,13 +38,14 @@ def philox(counter: tuple[Array, Array, Array, Array], key: tuple[int, int]) -> 
 
 def uniform_words(seed: int, step: int, elements: Array, place: int, word: int) -> Array:
     """float32 in (0, 1) for each element: 23 bits of a word, plus a half, over 2**23."""
-    low, high = elements & _LOW, elements >> 32
-    counter = (
-        low,
-        high ^ np.uint64((place >> 32) & 0xFFFFFFFF),
-        np.full_like(low, step & 0xFFFFFFFF),
-        np.full_like(low, place & 0xFFFFFFFF),
-    )
-    out = philox(counter, (seed & 0xFFFFFFFF, (seed >> 32) & 0xFFFFFFFF))[word]
-    bits = (out >> np.uint64(9)).astype(np.float32)
-    return (bits + np.float32(0.5)) * np.float32(2.0**-23)
+    flat = elements.reshape(-1)
+    drawn = np.empty(len(flat), np.float32)
+    key = seed & _LOW, (seed >> 32) & _LOW
+    steps, places = np.uint64(step & _LOW), np.uint64(place & _LOW)
+    for begin in range(0, len(flat), BLOCK):
+        some = flat[begin : begin + BLOCK]
+        low = some & _LOW
+        high = (some >> 32) ^ np.uint64((place >> 32) & _LOW)
+        counter = low, high, np.full_like(low, steps), np.full_like(low, places)
+        drawn[begin : begin + BLOCK] = philox(counter, key)[word] >> np.uint64(9)
+    return ((drawn + np.float32(0.5)) * np.float32(2.0**-23)).reshape(elements.shape)

@@ -7,14 +7,15 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from dlc import cache
 from dlc.codegen.machine import LEVELS, Machine, host
 from dlc.codegen.objects import KIND, cached_objects
-from dlc.codegen.program import Generated, generate
 from dlc.diagnostics import fail
 from dlc.diagnostics.artifact import PackageMissing
 from dlc.graph import Graph
+from dlc.ops.late import Late
 from dlc.reference.text import print_graph
 from dlc.runtime.compiled import NativeExecutable
 from dlc.runtime.executable import Executable
@@ -23,6 +24,12 @@ from dlc.runtime.pool import available_processors
 from dlc.runtime.stored import object_file, plan_file
 from dlc.schedule.plan import Plan
 from dlc.transform.pipeline import lower
+
+if TYPE_CHECKING:
+    from dlc.codegen import program
+    from dlc.codegen.program import Generated
+else:
+    program = Late("dlc.codegen.program")
 
 PLANS = "plans"
 """The kind of plans in the cache."""
@@ -99,7 +106,7 @@ def _revision() -> str:
 
 def generated_of(graph: Graph, machine: Machine) -> Generated:
     """The plan and the kernels' texts of a graph as elaborated."""
-    return generate(lower(graph), machine)
+    return program.generate(lower(graph), machine)
 
 
 def native_files(graphs: Mapping[str, Graph]) -> dict[str, bytes]:

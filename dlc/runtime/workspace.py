@@ -16,8 +16,7 @@ from dlc.runtime.blocks import Array, address_of, aligned_bytes, aligned_words
 from dlc.runtime.job import Job
 from dlc.runtime.walker import COUNTS, IS, MOVES, ROW_WORDS, SLAB_ARGUMENTS
 from dlc.schedule.memory import Layout, buffer_bytes, layout
-from dlc.schedule.parts import PARTS
-from dlc.schedule.plan import BufferRef, Plan, Row, Slab, Work
+from dlc.schedule.plan import PARTS, BufferRef, Plan, Row, Slab, Work
 
 POISON = 0xFF
 """Bytes of NaN in every float dtype, and of -1 in the integers."""

@@ -10,8 +10,8 @@ from __future__ import annotations
 
 from dlc.graph import Axis, Graph, Node, Size, TensorType, rebuilt, rewrite
 from dlc.schedule.facts import PART, Facts, estimate, volume
+from dlc.schedule.plan import PARTS
 
-PARTS = 8
 RESULT, RUN_TIME_RESULT = 1 << 16, 1 << 13
 """The most elements of a result that is summed in parts; of one that grows with the batch."""
 SUMMED = 64 * PARTS

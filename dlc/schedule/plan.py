@@ -13,6 +13,8 @@ from dlc.graph import Axis, DType, RangeCheck, Size, SizeCheck, parse_size, prod
 from dlc.graph.graph import Role
 
 Place = Literal["arena", "input", "output", "bound", "constant"]
+PARTS = 8
+"""In so many parts a large sum is cut, whatever the threads."""
 FORM = 3
 """The version of the JSON form."""
 

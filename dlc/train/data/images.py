@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
+from importlib.util import find_spec
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from dlc.diagnostics import DlcError, fail
 from dlc.diagnostics.files import FileDamaged, ImageMismatch, NoClasses, PillowMissing
 from dlc.graph import TensorType
+from dlc.ops.late import Late
 from dlc.train.data.column import Array, Column
 from dlc.train.data.find import check_memory, reason
 
-try:
-    import PIL.Image
-except ImportError:  # an optional package
-    HAVE_PILLOW = False
+if TYPE_CHECKING:
+    from PIL import Image
 else:
-    HAVE_PILLOW = True
+    Image = Late("PIL.Image")
 
+HAVE_PILLOW = find_spec("PIL") is not None
+"""It is an optional package."""
 SUFFIXES = frozenset(
     (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".pgm", ".ppm")
 )
@@ -88,7 +91,7 @@ def decode(file: Path, mode: str) -> Array:
     Raises DlcError (E0703, E0704).
     """
     try:
-        with PIL.Image.open(file) as picture:
+        with Image.open(file) as picture:
             check_memory(file, picture.width * picture.height * 4)
             return np.asarray(picture.convert(mode), np.uint8)
     except DlcError:
