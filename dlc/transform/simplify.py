@@ -16,9 +16,10 @@ from dlc.ops.build import origin
 from dlc.ops.op import REGISTRY
 from dlc.transform.algebra import ALGEBRA
 from dlc.transform.rewrites import Rewrite, broadcast_to
+from dlc.transform.sums import SUMS
 from dlc.transform.views import VIEWS
 
-REWRITES: tuple[Rewrite, ...] = (*ALGEBRA, *VIEWS)
+REWRITES: tuple[Rewrite, ...] = (*ALGEBRA, *VIEWS, *SUMS)
 ROUNDS = 20
 """More than any graph was seen to need: of all nodes, each in linear time, and of one node."""
 

@@ -1,0 +1,94 @@
+"""Factors that are the same for all that is summed leave the sum."""
+
+import numpy as np
+
+from dlc.diagnostics import Source
+from dlc.graph import Axis, Graph, Size, TensorType, input_node, order
+from dlc.ops import build
+from dlc.ops.build import make
+from dlc.reference.interpreter import interpret
+from dlc.semantics import check_file
+from dlc.transform.pipeline import lower
+from dlc.transform.simplify import simplify
+
+N, C = Axis("N", 1), Axis("C", 2)
+ROWS = TensorType("f32", ((N, Size.of(6)), (C, Size.of(4))))
+CHANNEL = TensorType("f32", ((C, Size.of(4)),))
+NORMALISED = """
+axis N, C = 16, Y = 8, X = 8
+model Net(x: f32[N, C, Y, X]) -> f32[N, C, Y, X]:
+    return x |> Conv(C -> 16, kernel=3, pad=1, bias=false) |> BatchNorm(C) |> relu
+train fit:
+    batch N = 8
+    step(x: f32[N, C, Y, X]):
+        minimize mean(Net(x) ** 2) wrt Net using sgd(1e-3)
+"""
+
+
+def graph_of(node):
+    return Graph(tuple(n for n in order([node]) if n.op == "input"), {"y": node})
+
+
+def summed(node):
+    return make("reduce_sum", (node,), {"over": (N,)})
+
+
+def found(node):
+    """What the one output of a graph becomes."""
+    return simplify(graph_of(node)).outputs["y"]
+
+
+def inputs():
+    kinds = {"x": ROWS, "g": ROWS, "c": CHANNEL, "d": CHANNEL}
+    return [input_node(name, kind) for name, kind in kinds.items()]
+
+
+def test_factors_of_the_kept_axes_leave():
+    x, g, c, d = inputs()
+    scaled = make("mul", (x, c))
+    for inner in (
+        make("mul", (make("mul", (x, c)), d)),
+        make("scale", (make("scale", (g, c)), make("mul", (x, d)))),
+        make("scale", (c, x)),
+        make("neg", (make("div", (x, c)),)),
+        make("add", (scaled, scaled)),
+    ):
+        node = found(summed(inner))
+        while node.op in ("mul", "scale", "div", "neg", "add"):
+            node = next(a for a in node.args if a not in (c, d))
+        assert node.op == "reduce_sum"
+        assert not {c, d} & {*graph_of(node).inputs}
+
+
+def test_what_varies_stays():
+    x, g, c, _ = inputs()
+    for inner in (make("mul", (x, g)), make("div", (c, x)), make("exp", (make("mul", (x, c)),))):
+        assert found(summed(inner)).op == "reduce_sum"
+
+
+def test_values_and_zeros_of_cotangents_stay():
+    rng = np.random.default_rng(0)
+    feeds = {"x": rng.standard_normal((6, 4)), "g": rng.standard_normal((6, 4)), "c": np.ones(4)}
+    feeds["g"][:, 1] = 0
+    feeds["x"][2, 1] = np.inf  # where the cotangent is 0
+    feeds["c"][1] = 3.5
+    feeds = {name: array.astype(np.float32) for name, array in feeds.items()}
+    x, g, c, _ = inputs()
+    graph = graph_of(summed(make("scale", (make("scale", (g, c)), x))))
+    before, after = interpret(graph, feeds)["y"], interpret(simplify(graph), feeds)["y"]
+    assert before[1] == after[1] == 0
+    np.testing.assert_allclose(after, before, 1e-6)
+
+
+def test_narrow_sums_keep_their_factors():
+    kind = TensorType("f16", ROWS.dims)
+    x, c = input_node("x", kind), build.const(0.001, "f16")
+    assert found(summed(make("mul", (x, c)))).op == "reduce_sum"
+
+
+def test_the_gradient_of_a_normalisation_sums_once():
+    """Over the whole image: the mean, the variance, and three sums of the gradient in one pass."""
+    program = check_file(Source("net.dl", NORMALISED))
+    graph = lower(program.recipes["fit"].steps[0].graph)
+    sums = [n for n in graph.nodes if n.op == "reduce_sum" and len(n.attrs["over"]) == 3]
+    assert len(sums) == 5
