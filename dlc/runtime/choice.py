@@ -20,8 +20,9 @@ PAUSE_SECONDS = 0.8 * pool.IDLE_SECONDS
 RAPID_RUNS = 8
 """After so many runs without a pause the pool is worth waking."""
 TRIALS = 6
-JUDGED_RUNS = 1024
-"""After so many runs all is judged anew: what else the machine had to do may be over."""
+JUDGED_RUNS = 128, 1024
+"""After so many runs all is judged anew: what else the machine had to do may be over. Twice as many
+each time that the judgement stays, up to the second."""
 WORTH = 0.9
 """The pool has to take less than this share of the time of one thread."""
 
@@ -63,6 +64,10 @@ class Choice:
     rapid: Trial = field(default_factory=Trial)
     left: int = 0
     """Runs until all is judged anew."""
+    _runs: int = 0
+    """How many it were the last time."""
+    _judged: tuple[bool, bool] | None = None
+    """What was found the last time."""
     _streak: int = 0
     _ended: float = 0.0
 
@@ -79,9 +84,13 @@ class Choice:
             self._timed(work, threads)
 
     def _begin(self, threads: int) -> None:
+        first, most = JUDGED_RUNS
+        found = self.paused.alone, self.rapid.alone
+        stays = threads == self.threads and found == self._judged
+        self._runs = min(2 * self._runs, most) if stays else first
+        self.left, self._judged = self._runs, found
         self.paused, self.rapid = Trial(), Trial()
         self.alone, self.pooled, self.threads = threads == 1, False, threads
-        self.left = JUDGED_RUNS
 
     def _timed(self, work: Workspace, threads: int) -> None:
         start = time.perf_counter()

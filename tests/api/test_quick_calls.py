@@ -11,7 +11,7 @@ import dlc
 from dlc.graph import Axis, Graph, RangeCheck, Size, TensorType, input_node
 from dlc.ops import build
 from dlc.runtime.build import build_executable
-from dlc.runtime.choice import RAPID_RUNS, SMALL_SECONDS, TRIALS, Choice, Trial
+from dlc.runtime.choice import JUDGED_RUNS, RAPID_RUNS, SMALL_SECONDS, TRIALS, Choice, Trial
 from dlc.runtime.compiled import NativeExecutable
 from dlc.runtime.interpreted import Interpreted
 from dlc.runtime.quick import Quick, quick_of
@@ -254,6 +254,20 @@ def test_a_pool_is_woken_only_where_that_pays(monkeypatch):
         ("small", 1): 1, ("small", 2): 1, ("middle", 1): 1, ("middle", 2): 2,
         ("large", 1): 2, ("large", 2): 2,
     }  # fmt: skip
+
+
+def test_a_judgement_is_made_anew_and_then_more_and_more_seldom(monkeypatch):
+    """The first one is made while something else is busy on the other processor."""
+    clock = Clock(monkeypatch, 200e-6, 200e-6, 150e-6)
+    choice, seconds = Choice(), []
+    for _ in range(4 * JUDGED_RUNS[1]):
+        choice.run(Work(), 2)
+        if len(clock.ways) == JUDGED_RUNS[0]:
+            assert clock.ways[-1] == 1
+            clock.seconds = 80e-6, 100e-6, 150e-6
+        seconds.append(clock.ways[-1])
+    assert seconds[2 * JUDGED_RUNS[0] :].count(1) < len(seconds) // 50
+    assert seconds[-JUDGED_RUNS[1] :].count(1) <= TRIALS
 
 
 def test_after_a_pause_the_pool_sleeps_again(monkeypatch):
