@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 from dlc.codegen.printer import Printer
 from dlc.codegen.text import Coords
@@ -142,36 +143,36 @@ class ContractionPrinter(Printer):
         self.scoped(inside)
 
     def stage(self) -> None:
-        """Copies what the chunk needs of some operands, if a whole tile will read it."""
-        if not self.cut.staged:
-            return
+        """Copies what the chunk needs of the other operand, if a whole tile will read it."""
+        lane = self.kernel.lane
+        self.if_tiles([partial(self.rows, s) for s in self.cut.staged if s.along != lane])
 
-        def copies() -> None:
-            for staged in self.cut.staged:
-                if staged.along == self.kernel.lane:
-                    self.panels(staged)
-                else:
-                    self.rows(staged)
+    def stage_panel(self) -> None:
+        """Copies what the tiles of one step along the lanes need of the lane operand."""
+        lane = self.kernel.lane
+        self.if_tiles([partial(self.panel, s) for s in self.cut.staged if s.along == lane])
 
+    def if_tiles(self, copies: Sequence[Callable[[], None]]) -> None:
+        """Copies, if a whole tile will read them."""
         conditions = [f"{w} > {self.begin(i)}" for i, w in self.whole.items() if _runs(i)]
-        if conditions:
+        if copies and conditions:
             self.line(f"if {' and '.join(conditions)}:")
-            self.scoped(copies)
+            self.scoped(lambda: _all(copies))
         else:
-            copies()
+            _all(copies)
 
-    def panels(self, staged: Staged) -> None:
-        """Copies the lane operand, panel by panel."""
+    def panel(self, staged: Staged) -> None:
+        """Copies a panel of the lane operand."""
         assert staged.copy.buffer is not None
         lane, store = staged.along, Store(staged.copy.buffer, staged.copy.offset, staged.load)
-        self.tile = {lane: self.kernel.tile[lane]}
+        whole, self.tile = self.tile, {lane: self.kernel.tile[lane]}
 
         def inside() -> None:
             for coords in self.coords([lane]):
                 self.store_one(store, coords, self.value(staged.load, coords))
 
-        panels = lambda: self.nested(list(staged.loops), inside)  # noqa: E731
-        self.over(lane, self.kernel.tile[lane], panels)
+        self.nested(list(staged.loops), inside)
+        self.tile = whole
 
     def rows(self, staged: Staged) -> None:
         """Copies the other operand as it lies, to rows side by side."""
@@ -225,6 +226,9 @@ class ContractionPrinter(Printer):
             return
         iter, rest = iters[0], iters[1:]
         step = self.kernel.tile.get(iter, 1)
+        if iter == self.kernel.lane:
+            self.over(iter, step, lambda: _all([self.stage_panel, partial(self.tiles, rest)]))
+            return
         if iter not in self.cut.remainder:
             self.over(iter, step, lambda: self.tiles(rest))
             return
@@ -346,6 +350,11 @@ class ContractionPrinter(Printer):
 
 def _runs(iter: Iter) -> bool:
     return iter.size.constant is None
+
+
+def _all(steps: Sequence[Callable[[], None]]) -> None:
+    for step in steps:
+        step()
 
 
 def _with(expr: Expr, copies: dict[Expr, Expr]) -> Expr:

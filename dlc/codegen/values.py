@@ -8,7 +8,7 @@ from dataclasses import replace
 from dlc.codegen.text import Coords, KernelText
 from dlc.graph import FLOATS, INTEGERS, DType, Size
 from dlc.schedule.index import Affine, Atom, Data, Iter, Quot, Rem, atom_iters
-from dlc.schedule.kernel import Expr, Test
+from dlc.schedule.kernel import Buffer, Expr, Test
 
 
 class Values(KernelText):
@@ -152,7 +152,7 @@ class Values(KernelText):
         start, stride = self.scalar(offset, coords), self.size(step)
         if stride != "1":
             return f"load_strided_{dtype}({base}, {start}, {stride}, {self.safe(mask, coords)})"
-        if mask is None and (buffer.padded or self.tail(coords) is None):
+        if mask is None and (self.roomy(buffer, coords) or self.tail(coords) is None):
             return f"load_{dtype}({base}, {start})"
         return f"load_masked_{dtype}({base}, {start}, {self.safe(mask, coords)})"
 
@@ -178,13 +178,27 @@ class Values(KernelText):
             return "all_lanes()"
         return parts[0] if len(parts) == 1 else f"and_({parts[0]}, {parts[1]})"
 
+    def roomy(self, buffer: Buffer, coords: Coords) -> bool:
+        """Whether a vector along the lanes lies in the buffer wherever the lane axis ends."""
+        return buffer.padded and (buffer.place == "scratch" or not self.beyond(coords))
+
+    def beyond(self, coords: Coords) -> bool:
+        """Whether a vector of the last tile lies behind the lane axis as a whole."""
+        lane = self.kernel.lane
+        if lane is None or lane.size.constant is None or not coords.get(lane):
+            return False
+        return -(-lane.size.constant // self.lanes) * self.lanes % self.kernel.tile[lane] > 0
+
     def tail(self, coords: Coords) -> str | None:
         """The mask of lanes inside the lane axis; None where all always are."""
         lane = self.kernel.lane
         if self.full:
             return None
         known = None if lane is None else lane.size.constant
-        if lane is None or (known is not None and known % self.lanes == 0 and not self.flat):
+        if lane is None:
+            return None
+        whole = known is not None and known % self.lanes == 0 and not self.flat
+        if whole and not self.beyond(coords):
             return None
         key = ("tail", coords.get(lane, 0))
         for scope in reversed(self.scopes):

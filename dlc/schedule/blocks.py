@@ -9,7 +9,7 @@ from math import gcd, prod
 
 from dlc.graph import Axis, DType, Size
 from dlc.schedule.facts import estimate, volume
-from dlc.schedule.index import START, Affine, Data, Iter, Quot, Rem, at, atom_iters
+from dlc.schedule.index import START, Affine, Data, Iter, Rem, at, atom_iters
 from dlc.schedule.kernel import Blocks, Buffer, Expr, Kernel, Staged
 from dlc.schedule.tile import Target, accesses, stride
 
@@ -54,7 +54,7 @@ FEWEST_UNITS, MOST_UNITS = 4, 8
 ALONE = 1 << 20
 """Multiply-adds of a batch of one that are worth a unit of their own."""
 WIDEST = 4
-"""Vectors in the widest panel."""
+"""Vectors in the widest panel, or tile."""
 VECTORS = 8
 """In the tile of one row."""
 DEAR_EPILOGUE = 160
@@ -101,13 +101,12 @@ def _tile(product: _Product) -> None:
     assert lane.size.constant is not None
     panels = -(-lane.size.constant // lanes)
     best: tuple[float, int, int] | None = None
-    for vectors in (1, 2, 3, 4):
-        if panels % vectors:
-            continue
+    for vectors in range(1, min(WIDEST, panels) + 1):
+        waste = -(-panels // vectors) * vectors / panels
         for rows in _row_tiles(product):
             if _registers(rows, vectors) >= product.target.registers:
                 continue
-            cost = _cost(product, rows, vectors)
+            cost = _cost(product, rows, vectors) * waste
             far = max((o.get(i, 0) for i in rows for o in product.loads), default=0)
             rank = (round(cost, 2), far, -vectors * prod(rows.values()))
             if best is None or rank < best:
@@ -385,7 +384,7 @@ def _stage(product: _Product, blocks: Blocks) -> None:
         if outer == [lane]:
             near = stride(load.offset, reduced[-1]) <= WIDEST * lanes
             if not near and stride(load.offset, lane, lanes) == 1:
-                blocks.staged += (_panels(kernel, blocks, load, reduced),)
+                blocks.staged += (_panel(kernel, blocks, load, reduced),)
         elif blocks.chunks and lane not in outer:
             staged = _rows(product, blocks, load, [*outer, *reduced])
             blocks.staged += () if staged is None else (staged,)
@@ -395,8 +394,8 @@ def _terms(offset: Affine) -> list[Affine]:
     return [at(atom) for atom, _ in offset.terms]
 
 
-def _panels(kernel: Kernel, blocks: Blocks, load: Expr, reduced: list[Iter]) -> Staged:
-    """The lane operand: panels of the tile's width, one row for each step of the reduced loops."""
+def _panel(kernel: Kernel, blocks: Blocks, load: Expr, reduced: list[Iter]) -> Staged:
+    """A panel of the lane operand as wide as the tile: a row for each step of the reduced loops."""
     assert kernel.lane is not None
     lane, depth = kernel.lane, 1
     width = kernel.tile[lane]
@@ -404,11 +403,8 @@ def _panels(kernel: Kernel, blocks: Blocks, load: Expr, reduced: list[Iter]) -> 
     for i in reversed(reduced):
         where = where + _local(kernel, blocks, i) * (depth * width)
         depth *= blocks.chunks.get(i, i.size.constant or 1)
-    column = _local(kernel, blocks, lane)
-    if blocks.extent[lane] > width:
-        panel = at(Quot(column, Size.of(width))) * (depth * width)
-        column = at(Rem(column, Size.of(width))) + panel
-    copy = _copy(load, f"stage{len(blocks.staged)}", where + column, depth * blocks.extent[lane])
+    column = at(Rem(_local(kernel, blocks, lane), Size.of(width)))
+    copy = _copy(load, f"stage{len(blocks.staged)}", where + column, depth * width)
     return Staged(load, copy, lane, tuple(reduced))
 
 
