@@ -143,7 +143,7 @@ class ContractionPrinter(Printer):
         self.scoped(inside)
 
     def stage(self) -> None:
-        """Copies what the chunk needs of the other operand, if a whole tile will read it."""
+        """Copies what the chunk needs of the other operand."""
         lane = self.kernel.lane
         self.if_tiles([partial(self.rows, s) for s in self.cut.staged if s.along != lane])
 
@@ -153,8 +153,8 @@ class ContractionPrinter(Printer):
         self.if_tiles([partial(self.panel, s) for s in self.cut.staged if s.along == lane])
 
     def if_tiles(self, copies: Sequence[Callable[[], None]]) -> None:
-        """Copies, if a whole tile will read them."""
-        conditions = [f"{w} > {self.begin(i)}" for i, w in self.whole.items() if _runs(i)]
+        """Copies, if a tile will read them: a row left alone reads what lies there."""
+        conditions = [f"{end} > {self.begin(i)}" for i, end in self.few.items()]
         if copies and conditions:
             self.line(f"if {' and '.join(conditions)}:")
             self.scoped(lambda: _all(copies))
@@ -289,7 +289,7 @@ class ContractionPrinter(Printer):
         """The sums of one tile over a chunk, and what becomes of them."""
         blocks, (s,) = self.cut, self.product.body
         assert isinstance(s, Accumulate)
-        if not self.clamped and not self.direct:
+        if not self.direct:
             s = replace(s, expr=_with(s.expr, {t.load: t.copy for t in blocks.staged}))
         for coords in self.sum_coords(s):
             self.line(f"{self.acc(s, coords)} = {self.shared(self.neutral(s))}")

@@ -11,6 +11,7 @@ from dlc.graph import Axis, DType, Size
 from dlc.schedule.facts import estimate, volume
 from dlc.schedule.index import START, Affine, Data, Iter, Rem, at, atom_iters
 from dlc.schedule.kernel import Blocks, Buffer, Expr, Kernel, Staged
+from dlc.schedule.plan import PARTS
 from dlc.schedule.tile import Target, accesses, stride
 
 INDEX = 6
@@ -48,6 +49,8 @@ STAGED_ROWS = 16
 """Staging pays when so many rows use each element."""
 CROWDED = 1024
 """Rows at multiples of so many bytes share few sets of the first cache."""
+SETS, WAYS = 64, 4
+"""The first cache: its sets, and how many lines of each are left beside the lane operand."""
 PRODUCTS = 1 << 22
 """Multiply-adds that are worth a unit of their own."""
 FEWEST_UNITS, MOST_UNITS = 4, 8
@@ -277,7 +280,7 @@ def _chunks(product: _Product) -> dict[Iter, int]:
     kernel, lane = product.kernel, product.lane
     used = {i for load in product.loads if lane in load for i in product.reduced if i in load}
     limit = PANEL // (4 * kernel.tile[lane])
-    steps = {i: i.size.constant or 1 << 30 for i in product.reduced}
+    steps = {i: _turns(kernel, i) or 1 << 30 for i in product.reduced}
     chunks: dict[Iter, int] = {}
 
     def fits() -> bool:
@@ -289,14 +292,21 @@ def _chunks(product: _Product) -> dict[Iter, int]:
         chunks[iter] = steps[iter] = 1
         if iter not in used or not fits():
             continue
-        if iter in kernel.parts and prod(steps[i] for i in used) >= DEEP:
+        near = any(load.get(iter) == 1 for load in product.loads if lane not in load)
+        if iter in kernel.parts and not near and prod(steps[i] for i in used) >= DEEP:
             continue
-        size = iter.size.constant
+        size = _turns(kernel, iter)
         step = limit // prod(steps[i] for i in used)
         while step > 1 and _lines(product, {**steps, iter: step}) > LINES:
             step -= 1
         chunks[iter] = steps[iter] = step if size is None else -(-size // -(-size // step))
     return chunks
+
+
+def _turns(kernel: Kernel, iter: Iter) -> int | None:
+    """The most turns of a reduced loop in a unit, or in a part, if they are known."""
+    size = iter.size.constant
+    return -(-size // PARTS) if size is not None and iter in kernel.parts else size
 
 
 def _lines(product: _Product, steps: dict[Iter, int]) -> int:
@@ -410,21 +420,54 @@ def _panel(kernel: Kernel, blocks: Blocks, load: Expr, reduced: list[Iter]) -> S
 
 def _rows(product: _Product, blocks: Blocks, load: Expr, loops: list[Iter]) -> Staged | None:
     """The other operand, if its rows would crowd into few sets of the first cache."""
-    lanes = product.target.lanes
-    near = [i for i in loops if stride(load.offset, i) == 1]
-    far = [i for i in loops if 4 * stride(load.offset, i) % CROWDED == 0]
-    if len(near) != 1 or not far or len(loops) != 2:
+    kernel, lanes = product.kernel, product.target.lanes
+    strides = {i: stride(load.offset, i) for i in loops}
+    near = [i for i in loops if strides[i] == 1]
+    counts = {i: _counted(kernel, blocks, i) for i in loops}
+    if len(near) != 1 or near[0] in kernel.outer or not _separate(strides, loops):
         return None
     (along,) = near
-    (rest,) = far
-    steps = [blocks.extent.get(i) or blocks.chunks.get(i) or i.size.constant for i in (along, rest)]
-    if any(n is None for n in steps):
+    known = {i: n for i, n in counts.items() if n is not None}
+    if len(known) < len(loops) or not _crowded(kernel, strides, known):
         return None
-    width = -(-(steps[0] or 0) // lanes) * lanes + lanes
-    kernel = product.kernel
-    where = _local(kernel, blocks, rest) * width + _local(kernel, blocks, along)
-    copy = _copy(load, f"stage{len(blocks.staged)}", where, width * (steps[1] or 0))
-    return Staged(load, copy, along, (rest,))
+    width = -(-known[along] // lanes) * lanes + (lanes if len(loops) == 2 else 0)
+    where = _local(kernel, blocks, along)
+    rest = [i for i in loops if i != along]
+    for iter in reversed(rest):
+        if iter in kernel.outer and width * 4 % CROWDED == 0:
+            width += lanes
+        where = where + _local(kernel, blocks, iter) * width
+        width *= known[iter]
+    copy = _copy(load, f"stage{len(blocks.staged)}", where, width)
+    return Staged(load, copy, along, tuple(rest))
+
+
+def _counted(kernel: Kernel, blocks: Blocks, iter: Iter) -> int | None:
+    """The turns of a loop in a unit and a chunk, at most."""
+    return blocks.extent.get(iter) or blocks.chunks.get(iter) or _turns(kernel, iter)
+
+
+def _separate(strides: dict[Iter, int], loops: list[Iter]) -> bool:
+    """Whether no two places of the loops are one element, as they are where windows overlap."""
+    reach = 1
+    for iter in sorted(loops, key=lambda i: strides[i]):
+        if strides[iter] < reach:
+            return False
+        reach = strides[iter] * estimate(iter.size)
+    return True
+
+
+def _crowded(kernel: Kernel, strides: dict[Iter, int], counts: dict[Iter, int]) -> bool:
+    """Whether what a tile reads falls on few sets of the first cache, which the panel needs too."""
+    far = [i for i in strides if 4 * strides[i] >= LINE]
+    if len(strides) == 2 and any(4 * strides[i] % CROWDED == 0 for i in far):
+        return True
+    tile = kernel.tile
+    run = max(1, 4 * prod(n for i, n in counts.items() if i not in far) // LINE)
+    places = prod(tile.get(i, 1) if i in kernel.outer else counts[i] for i in far)
+    apart = gcd(*(4 * strides[i] // LINE for i in far))
+    sets = min(SETS, SETS // min(apart & -apart, SETS) * run) if apart else SETS
+    return places * run > WAYS * sets
 
 
 def _copy(load: Expr, name: str, where: Affine, elements: int) -> Expr:
