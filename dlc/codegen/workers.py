@@ -5,13 +5,14 @@ They are plain subprocesses and never run the main program again, as `multiproce
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import queue
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 
 from dlc.codegen.machine import Machine
@@ -82,16 +83,52 @@ class Workers:
                 process.kill()  # it has no task, and may still be starting
 
     def _start(self) -> subprocess.Popen[bytes]:
-        environment = dict(os.environ)
-        environment["PYTHONPATH"] = os.pathsep.join(p or os.getcwd() for p in sys.path)
-        settings = json.dumps({"machine": asdict(self.machine), "checked": self.checked})
-        return subprocess.Popen(
-            [sys.executable, "-m", _MODULE, settings],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            env=environment,
-        )
+        settings = _settings(self.machine, checked=self.checked)
+        with contextlib.suppress(IndexError):
+            known, process = _EARLY.pop()
+            if known == settings:
+                return process
+            _end(process)
+        return _process(settings)
+
+
+@contextlib.contextmanager
+def early_workers(machine: Machine, count: int) -> Iterator[None]:
+    """Starts processes for work that will be there soon: they import the compiler meanwhile."""
+    settings = _settings(machine, checked=False)
+    with contextlib.suppress(OSError):
+        for _ in range(count):
+            _EARLY.append((settings, _process(settings)))
+    try:
+        yield
+    finally:
+        while _EARLY:
+            _end(_EARLY.pop()[1])
+
+
+_EARLY: list[tuple[str, subprocess.Popen[bytes]]] = []
+"""Processes that have no work yet, with their settings."""
+
+
+def _settings(machine: Machine, *, checked: bool) -> str:
+    return json.dumps({"machine": asdict(machine), "checked": checked})
+
+
+def _process(settings: str) -> subprocess.Popen[bytes]:
+    environment = dict(os.environ)
+    environment["PYTHONPATH"] = os.pathsep.join(p or os.getcwd() for p in sys.path)
+    return subprocess.Popen(
+        [sys.executable, "-m", _MODULE, settings],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        env=environment,
+    )
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    with process:
+        process.kill()
 
 
 def _drain(

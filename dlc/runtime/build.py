@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from dlc import cache
 from dlc.codegen.machine import LEVELS, Machine, host
 from dlc.codegen.objects import KIND, cached_objects
+from dlc.codegen.workers import early_workers
 from dlc.diagnostics import fail
 from dlc.diagnostics.artifact import PackageMissing
 from dlc.graph import Graph
@@ -33,6 +34,8 @@ else:
 
 PLANS = "plans"
 """The kind of plans in the cache."""
+NODES_A_WORKER = 100
+"""A graph of so many nodes has work for one more process that compiles."""
 
 
 def build_executable(
@@ -77,11 +80,13 @@ def _native(
         objects = cached_objects(plan.kernels)
         if objects is not None:
             return plan, objects
-    generated = generated_of(graph, machine)
-    missing = sum(cache.get(KIND, key) is None for key in generated.plan.kernels)
-    if missing and compiling is not None:
-        compiling(missing)
-    objects = _objects(generated)
+    helpers = min(available_processors() - 1, len(graph.nodes) // NODES_A_WORKER)
+    with early_workers(machine, helpers):
+        generated = generated_of(graph, machine)
+        missing = sum(cache.get(KIND, key) is None for key in generated.plan.kernels)
+        if missing and compiling is not None:
+            compiling(missing)
+        objects = _objects(generated)
     cache.put(PLANS, key, generated.plan.to_json().encode())
     return generated.plan, objects
 

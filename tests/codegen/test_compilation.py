@@ -7,10 +7,12 @@ import pytest
 from dlc import cache
 from dlc.codegen import compile as compile_module
 from dlc.codegen import objects as compiler
+from dlc.codegen import workers
 from dlc.codegen.compile import ALLOWED_SYMBOLS, CompileError, compile_kernel
 from dlc.codegen.elf import undefined_symbols
 from dlc.codegen.machine import LEVELS, host
 from dlc.codegen.objects import compile_all, kernel_key, plain
+from dlc.codegen.workers import early_workers
 from dlc.runtime.native import LOADER, LoadError
 
 TEXT = """
@@ -75,6 +77,22 @@ def test_other_processes_give_the_same_objects(empty_cache, monkeypatch):
     cache.clear()
     monkeypatch.setattr(sys, "executable", "/nowhere/python")
     assert compile_all(texts, host(), workers=2) == here
+
+
+def test_processes_that_started_early_do_the_work_and_end(empty_cache, monkeypatch):
+    monkeypatch.setattr(compiler, "PARALLEL_FROM", 4)
+    texts = {str(k): text(f"const_f32({k}.0)") for k in range(10)}
+    here = compile_all(texts, host(), workers=1)
+    cache.clear()
+    with early_workers(host(), 2):
+        started = [process for _, process in workers._EARLY]
+        assert compile_all(texts, host(), workers=2) == here
+        assert len(workers._EARLY) == 1
+    with pytest.raises(RuntimeError), early_workers(host(), 1):
+        started += [process for _, process in workers._EARLY]
+        raise RuntimeError
+    assert not workers._EARLY
+    assert None not in [process.poll() for process in started]
 
 
 def test_mistakes_in_a_text_show_it(empty_cache, monkeypatch):
