@@ -9,12 +9,16 @@ from math import prod
 from dlc.graph import Size
 from dlc.schedule.facts import estimate, volume
 from dlc.schedule.index import Affine, Iter, Rem
-from dlc.schedule.kernel import Buffer, Expr, Kernel, Nest, Store
+from dlc.schedule.kernel import Accumulate, Buffer, Expr, Kernel, Nest, Store
 
 WORK = 2000
 """Vector operations that make a unit of work worth its decoding."""
 UNITS = 64
 """Loops become serial inside a unit while at least so many units remain."""
+ALONG, LONG = 4, 32
+"""The most vectors of a sum along the lanes; sums of fewer terms have one vector."""
+SUMS, FEWEST_UNITS = 8, 8
+"""The most sums beside each other; so many units are left for threads."""
 FEW, CHOICES = 4, 16
 """Loops of so few values, and of so many together, are unrolled where they decide something."""
 
@@ -35,6 +39,8 @@ class Access:
     offset: Affine
     nest: Nest
     store: bool
+    loops: tuple[Iter, ...]
+    """Those of the nest that it stands in."""
 
 
 def tile(kernel: Kernel, target: Target) -> None:
@@ -87,12 +93,15 @@ def accesses(kernel: Kernel) -> Iterator[Access]:
     """Every load and store of a kernel, each expression once a nest."""
     for nest in kernel.nests:
         seen: set[int] = set()
-        for statement in [*nest.body, *nest.after]:
+        inside, after = (*nest.free, *nest.reduced), tuple(nest.free)
+        for statement, loops in [
+            *((s, inside) for s in nest.body), *((s, after) for s in nest.after)
+        ]:  # fmt: skip
             if isinstance(statement, Store):
-                yield Access(statement.buffer, statement.offset, nest, True)
+                yield Access(statement.buffer, statement.offset, nest, True, loops)
             for expr in walk(statement.expr, seen):
                 if expr.op == "load" and expr.buffer is not None:
-                    yield Access(expr.buffer, expr.offset, nest, False)
+                    yield Access(expr.buffer, expr.offset, nest, False, loops)
 
 
 def walk(expr: Expr, seen: set[int]) -> Iterator[Expr]:
@@ -142,7 +151,7 @@ def _best_lane(kernel: Kernel, target: Target) -> Iter | None:
         for access in every:
             if iter not in access.offset.iters:
                 continue
-            weight = volume([i.size for i in [*access.nest.free, *access.nest.reduced]])
+            weight = volume([i.size for i in access.loops])
             fill = min(1.0, estimate(iter.size) / target.lanes)
             near = stride(access.offset, iter, target.lanes) == 1
             total += weight * fill * (1.0 if near else -0.5) * (2.0 if access.store else 1.0)
@@ -152,15 +161,27 @@ def _best_lane(kernel: Kernel, target: Target) -> Iter | None:
 
 
 def _tile_rows(kernel: Kernel, target: Target) -> None:
+    """Several vectors at a time where something is summed, along the lanes or beside them."""
     lane = kernel.lane
     if lane is None:
         return
     vectors = 1
-    sums = any(lane in n.reduced for n in kernel.nests)
-    if lane.size.constant is not None and lane not in kernel.outer and sums:
+    if lane.size.constant is not None and kernel.template == "nests":
         panels = -(-lane.size.constant // target.lanes)
-        vectors = next(v for v in (4, 3, 2, 1) if panels % v == 0)
+        along = any(lane in n.reduced for n in kernel.nests)
+        most = _beside(kernel, panels) if not along else 1 if lane in kernel.outer else ALONG
+        vectors = next(v for v in range(most, 0, -1) if panels % v == 0)
     kernel.tile = {lane: vectors * target.lanes}
+
+
+def _beside(kernel: Kernel, panels: int) -> int:
+    """The most vectors for long sums beside each other: in registers, with units for threads."""
+    long = [n for n in kernel.nests if volume([i.size for i in n.reduced]) >= LONG]
+    if not long:
+        return 1
+    sums = max(sum(isinstance(s, Accumulate) for s in n.body) for n in long)
+    others = volume([i.size for i in kernel.outer if i != kernel.lane])
+    return max(1, min(SUMS // max(sums, 1), panels * others // FEWEST_UNITS))
 
 
 def _tile_choices(kernel: Kernel) -> None:
