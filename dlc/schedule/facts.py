@@ -62,6 +62,8 @@ class Facts:
     outputs: set[Node] = field(default_factory=set)
     parts: dict[tuple[Axis, tuple[Size, ...], int], Axis] = field(default_factory=dict)
     """The names of loops over parts of axes: of the axis, the sizes, and the place among them."""
+    given: dict[Axis, Axis] = field(default_factory=dict)
+    """The names of loops over the axes of inputs: those that share an axis share its loop."""
 
     def stored(self, node: Node) -> bool:
         """Whether a node has memory: inputs, tables and real nodes."""
@@ -71,7 +73,8 @@ class Facts:
         """The loop of `node` over one of its free or reduced axes."""
         table = self.canon.setdefault(node, {})
         if axis not in table:
-            table[axis] = Axis(axis.name, -next(_unique))
+            names = self.given if node.op in ("input", "table") else table
+            table[axis] = names.setdefault(axis, Axis(axis.name, -next(_unique)))
         return Iter(table[axis], size)
 
     def free(self, node: Node) -> dict[Axis, Iter]:

@@ -80,6 +80,28 @@ def test_values_and_zeros_of_cotangents_stay():
     np.testing.assert_allclose(after, before, 1e-6)
 
 
+def test_a_sum_of_one_known_element_is_the_element():
+    k, g, n = Axis("K", 3), Axis("G", 4), Size.of(6)
+    place = input_node("place", TensorType("i32", ((N, n),)))
+    value = input_node("value", TensorType("f32", ((N, n), (C, Size.of(4)))))
+    index = make("index", (), {"axis": k, "size": Size.of(5)})
+    hot = build.where(build.eq(index, place), value, build.const(0.0, "f32"))
+    hot = build.rename(hot, {k: g})
+    feeds = {
+        "place": np.array([0, 4, 5, -1, 2, 2], np.int32),
+        "value": np.arange(24, dtype=np.float32).reshape(6, 4),
+    }
+    for over, most in (((g,), 0), ((N, g), 1), ((N,), 1)):
+        graph = graph_of(make("reduce_sum", (hot,), {"over": over}))
+        after = simplify(graph)
+        sums = [n for n in after.nodes if n.op == "reduce_sum"]
+        assert len(sums) == most
+        assert not any(n.attrs["over"] == (g,) or g in n.attrs["over"] for n in sums)
+        want, got = interpret(graph, feeds)["y"], interpret(after, feeds)["y"]
+        assert want.shape == got.shape
+        assert (want == got).all()
+
+
 def test_narrow_sums_keep_their_factors():
     kind = TensorType("f16", ROWS.dims)
     x, c = input_node("x", kind), build.const(0.001, "f16")
