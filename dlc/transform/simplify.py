@@ -15,11 +15,12 @@ from dlc.graph import Graph, Node, rebuilt, rewrite
 from dlc.ops.build import origin
 from dlc.ops.op import REGISTRY
 from dlc.transform.algebra import ALGEBRA
+from dlc.transform.one_hot import ONE_HOT
 from dlc.transform.rewrites import Rewrite, broadcast_to
 from dlc.transform.sums import SUMS
 from dlc.transform.views import VIEWS
 
-REWRITES: tuple[Rewrite, ...] = (*ALGEBRA, *VIEWS, *SUMS)
+REWRITES: tuple[Rewrite, ...] = (*ALGEBRA, *VIEWS, *SUMS, *ONE_HOT)
 ROUNDS = 20
 """More than any graph was seen to need: of all nodes, each in linear time, and of one node."""
 

@@ -15,9 +15,8 @@ from collections.abc import Callable
 from typing import cast
 
 from dlc.graph import Axis, Node
-from dlc.ops import build
 from dlc.ops.build import make
-from dlc.transform.rewrites import Rewrite, broadcast_to, number, row
+from dlc.transform.rewrites import Rewrite, row
 
 EXACT_ENOUGH = frozenset(("f32", "f64"))
 """A sum of narrower values, which can overflow, keeps its factors."""
@@ -76,34 +75,7 @@ def _twice(node: Node, x: Node) -> Node | None:
     return make("add", (total, total))
 
 
-def _one_of_them(node: Node, x: Node) -> Node | None:
-    """Of what is summed along an axis, all but the element of a known number is 0."""
-    over = set(cast("tuple[Axis, ...]", node.attrs["over"]))
-    names: dict[Axis, Axis] = {}
-    if x.op == "rename":
-        names, x = dict(x.attrs["mapping"]), x.args[0]
-    if x.op != "where" or x.args[0].op != "eq" or number(x.args[2]) != 0:
-        return None
-    first, second = x.args[0].args
-    for index, place in ((first, second), (second, first)):
-        axis = index.attrs["axis"] if index.op == "index" else None
-        if axis is None or names.get(axis, axis) not in over:
-            continue
-        if place.type.has(axis) or x.args[1].type.has(axis):
-            continue
-        inside = build.and_(build.ge(place, 0), build.lt(place, build.size(index.attrs["size"])))
-        found = build.where(inside, x.args[1], x.args[2])
-        left = tuple(a for a in node.attrs["over"] if a != names.get(axis, axis))
-        if not left:
-            return build.rename(found, {a: b for a, b in names.items() if found.type.has(a)})
-        whole = broadcast_to(found, x.type.without((axis,)))
-        whole = build.rename(whole, {a: b for a, b in names.items() if a != axis})
-        return make("reduce_sum", (whole,), {"over": left})
-    return None
-
-
 SUMS: tuple[Rewrite, ...] = (
     row("reduce_sum", "sum(x * c) -> sum(x) * c, also -x, x / c", _factors_out, exact=False),
     row("reduce_sum", "sum(x + x) -> sum(x) + sum(x)", _twice, exact=False),
-    row("reduce_sum", "sum(where(index == k, x, 0)) -> where(0 <= k < n, x, 0)", _one_of_them),
 )
