@@ -108,7 +108,8 @@ def make_buffer(layout: Layout, node: Node, name: str, lanes: int) -> Buffer:
         place, port = "arena", ""
     sizes = dict(node.type.dims)
     halo = layout.halos.get(node, {}) if place == "arena" else {}
-    padded = place == "arena" and bool(order) and order[-1] not in halo
+    near = next((a for a in reversed(order) if a in halo or sizes[a] != Size.of(1)), None)
+    padded = place == "arena" and bool(order) and near not in halo
     buffer = Buffer(name, node.type.dtype, order, sizes, place, port, halo, padded)  # type: ignore[arg-type]
     buffer.table = node.attrs["value"] if node.op == "table" else None
     step = Size.of(1)
@@ -121,7 +122,7 @@ def make_buffer(layout: Layout, node: Node, name: str, lanes: int) -> Buffer:
             buffer.panel = node.attrs["panel"]
             step = step * buffer.panel
             continue
-        if padded and axis == order[-1] and extent != Size.of(1):
+        if padded and axis == near:
             extent = (extent + (lanes - 1)) // lanes * lanes
         step = step * extent
         crowded = step.constant is not None and 4 * step.constant % CROWDED == 0

@@ -21,7 +21,8 @@ def run_native(
 ):
     """Outputs of the native program, and what it wrote into bound arrays as `update:NAME`.
 
-    `checked` finds writes outside buffers and rows that should have waited for others.
+    `checked` finds writes outside buffers and rows that should have waited for others; the last
+    thread's units run first, so that none may write into another's.
     """
     return run_generated(generate(graph, host()), graph, feeds, threads, checked=checked)
 
@@ -38,7 +39,7 @@ def run_generated(
     """What `run_native` gives, of a graph that is generated already."""
     objects = generated.compile(1)
     if checked:
-        executable = CheckedExecutable(generated.plan, objects)
+        executable = CheckedExecutable(generated.plan, objects, max(2, threads))
     else:
         executable = NativeExecutable(generated.plan, objects, threads, fill_nan=True)
     roles = {n.attrs["name"]: n.attrs["role"] for n in graph.inputs}
