@@ -261,7 +261,8 @@ class Printer(Sums):
                 value = f"add(load_strided_{dtype}({base}, {where}, {stride}, {mask}), {value})"
             self.line(f"store_strided_{dtype}({base}, {where}, {stride}, {value}, {mask})")
             return
-        if self.roomy(buffer, coords) or self.tail(coords) is None:
+        room = self.roomy(buffer, coords) and self.owned(buffer, offset)
+        if room or self.tail(coords) is None:
             if s.add:
                 value = f"add(load_{dtype}({base}, {where}), {value})"
             self.line(f"store_{dtype}({base}, {where}, {value})")

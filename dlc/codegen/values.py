@@ -182,6 +182,12 @@ class Values(KernelText):
         """Whether a vector along the lanes lies in the buffer wherever the lane axis ends."""
         return buffer.padded and (buffer.place == "scratch" or not self.beyond(coords))
 
+    def owned(self, buffer: Buffer, offset: Affine) -> bool:
+        """Whether what a vector writes behind the lane axis is padding: no loop walks in a row."""
+        row = None if buffer.place == "scratch" else buffer.row()
+        others = [k for atom, k in offset.terms if self.kernel.lane not in atom_iters(atom)]
+        return row is None or all((k - row).at_least(0) for k in others)
+
     def beyond(self, coords: Coords) -> bool:
         """Whether a vector of the last tile lies behind the lane axis as a whole."""
         lane = self.kernel.lane

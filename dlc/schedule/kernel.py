@@ -14,6 +14,8 @@ from dlc.diagnostics import Span
 from dlc.graph import Axis, DType, Node, Size
 from dlc.schedule.index import Affine, Iter
 
+ONE = Size.of(1)
+
 Place = Literal["arena", "input", "output", "bound", "constant", "scratch"]
 
 
@@ -39,6 +41,16 @@ class Buffer:
     panel: int = 0
     """The innermost axis is cut in panels of so many elements, which are the outermost."""
     panel_stride: Size = field(default_factory=Size)
+
+    @property
+    def near(self) -> int | None:
+        """The place in the order of the innermost axis of more than one element."""
+        wide = [a in self.halo or self.sizes[a] != ONE for a in self.order]
+        return max((place for place, is_wide in enumerate(wide) if is_wide), default=None)
+
+    def row(self) -> Size | None:
+        """How far apart rows of the innermost axis lie; None where there is one alone."""
+        return self.strides[self.order[self.near - 1]] if self.near else None
 
     def offset(self, env: dict[Axis, Affine]) -> Affine:
         """The element at an index."""

@@ -108,9 +108,9 @@ def make_buffer(layout: Layout, node: Node, name: str, lanes: int) -> Buffer:
         place, port = "arena", ""
     sizes = dict(node.type.dims)
     halo = layout.halos.get(node, {}) if place == "arena" else {}
-    near = next((a for a in reversed(order) if a in halo or sizes[a] != Size.of(1)), None)
-    padded = place == "arena" and bool(order) and near not in halo
-    buffer = Buffer(name, node.type.dtype, order, sizes, place, port, halo, padded)  # type: ignore[arg-type]
+    buffer = Buffer(name, node.type.dtype, order, sizes, place, port, halo)  # type: ignore[arg-type]
+    near = None if buffer.near is None else order[buffer.near]
+    padded = buffer.padded = place == "arena" and bool(order) and near not in halo
     buffer.table = node.attrs["value"] if node.op == "table" else None
     step = Size.of(1)
     for axis in reversed(order):

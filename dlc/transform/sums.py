@@ -1,4 +1,4 @@
-"""Rewrites of sums: factors that are the same for all that is summed are multiplied with the sum.
+"""Rewrites of sums of gradients: factors that are the same for all are multiplied with the sum.
 
     %2 = scale(%0, %1)   %0 [N, C], %1 [C]
     %3 = scale(%2, %4)   %4 [N, C]                      %2 = scale(%0, %4)
@@ -15,20 +15,38 @@ from collections.abc import Callable
 from typing import cast
 
 from dlc.graph import Axis, Node
+from dlc.ops import build
 from dlc.ops.build import make
 from dlc.transform.rewrites import Rewrite, row
 
 EXACT_ENOUGH = frozenset(("f32", "f64"))
 """A sum of narrower values, which can overflow, keeps its factors."""
-Factor = Callable[[Node], Node]
-"""Multiplies a sum."""
+Multiply = Callable[[Node, Node], Node]
+"""Multiplies a sum with a factor."""
+Factors = list[Callable[[Node], Node]]
+"""What is done with a sum."""
+
+
+def _by_slope(total: Node, factor: Node) -> Node:
+    """As `scale` does it with each cotangent."""
+    return make("scale", (total, factor))
+
+
+def _by_cotangent(total: Node, factor: Node) -> Node:
+    """0 where either is 0, whatever the other: cotangents of 0 make no gradient."""
+    return build.where(build.eq(total, 0), total, make("scale", (factor, total)))
 
 
 def _factors_out(node: Node, x: Node) -> Node | None:
+    """Of gradients alone: what a program multiplies and then sums may be too large without."""
     over = frozenset(cast("tuple[Axis, ...]", node.attrs["over"]))
     if x.type.dtype not in EXACT_ENOUGH:
         return None
-    rest, factors = _split(x, over)
+    if x.op == "neg":
+        return make("neg", (make("reduce_sum", x.args, node.attrs),))
+    if x.op != "scale":
+        return None
+    rest, factors = _split(x, over, _by_slope)
     if rest is None or not factors:
         return None
     found = make("reduce_sum", (rest,), node.attrs)
@@ -37,32 +55,20 @@ def _factors_out(node: Node, x: Node) -> Node | None:
     return found
 
 
-def _split(x: Node, over: frozenset[Axis]) -> tuple[Node | None, list[Factor]]:
+def _split(x: Node, over: frozenset[Axis], by: Multiply) -> tuple[Node | None, Factors]:
     """What of a product varies along `over`, if anything does, and the factors that do not."""
     if not over & set(x.type.axes):
-        return None, [lambda total: make("mul", (total, x))]
-    match x.op:
-        case "neg":
-            rest, factors = _split(x.args[0], over)
-            return rest, [*factors, lambda total: make("neg", (total,))]
-        case "div" if not over & set(x.args[1].type.axes):
-            rest, factors = _split(x.args[0], over)
-            return rest, [*factors, lambda total: make("div", (total, x.args[1]))]
-        case "mul" | "scale":
-            return _split_product(x, over)
-    return x, []
-
-
-def _split_product(x: Node, over: frozenset[Axis]) -> tuple[Node | None, list[Factor]]:
-    """Of `scale` a factor that stays is still one of a cotangent: 0 where that is 0."""
+        return None, [lambda total: by(total, x)]
+    if x.op == "neg":
+        rest, factors = _split(x.args[0], over, by)
+        return rest, [*factors, lambda total: make("neg", (total,))]
+    if x.op not in ("mul", "scale"):
+        return x, []
     first, second = x.args
-    (a, left), (b, right) = _split(first, over), _split(second, over)
+    a, left = _split(first, over, _by_cotangent if x.op == "scale" else by)
+    b, right = _split(second, over, by)
     if not left and not right:
         return x, []
-    if x.op == "scale" and b is None:
-        right = [lambda total: make("scale", (total, second))]
-    if a is None and x.op == "scale":
-        left = [lambda total: make("scale", (first, total))]
     if a is None or b is None:
         return b if a is None else a, [*left, *right]
     return make(x.op, (a, b), x.attrs), [*left, *right]
@@ -76,6 +82,6 @@ def _twice(node: Node, x: Node) -> Node | None:
 
 
 SUMS: tuple[Rewrite, ...] = (
-    row("reduce_sum", "sum(x * c) -> sum(x) * c, also -x, x / c", _factors_out, exact=False),
+    row("reduce_sum", "sum(scale(g * c, x)) -> sum(scale(g, x)) * c", _factors_out, exact=False),
     row("reduce_sum", "sum(x + x) -> sum(x) + sum(x)", _twice, exact=False),
 )
