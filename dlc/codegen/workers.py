@@ -97,7 +97,7 @@ def early_workers(machine: Machine, count: int) -> Iterator[None]:
     """Starts processes for work that will be there soon: they import the compiler meanwhile."""
     settings = _settings(machine, checked=False)
     with contextlib.suppress(OSError):
-        for _ in range(count):
+        for _ in range(count if sys.executable else 0):  # an embedded Python may have none
             _EARLY.append((settings, _process(settings)))
     try:
         yield

@@ -93,6 +93,10 @@ def test_processes_that_started_early_do_the_work_and_end(empty_cache, monkeypat
         started += [process for _, process in workers._EARLY]
         raise RuntimeError
     assert not workers._EARLY
+    with monkeypatch.context() as patch:
+        patch.setattr(sys, "executable", None)
+        with early_workers(host(), 1):
+            assert not workers._EARLY
     assert None not in [process.poll() for process in started]
 
 
