@@ -96,18 +96,23 @@ class Workers:
 def early_workers(machine: Machine, count: int) -> Iterator[None]:
     """Starts processes for work that will be there soon: they import the compiler meanwhile."""
     settings = _settings(machine, checked=False)
+    mine: list[_Early] = []
     with contextlib.suppress(OSError):
         for _ in range(count if sys.executable else 0):  # an embedded Python may have none
-            _EARLY.append((settings, _process(settings)))
+            mine.append((settings, _process(settings)))
+    _EARLY.extend(mine)
     try:
         yield
     finally:
-        while _EARLY:
-            _end(_EARLY.pop()[1])
+        for early in mine:
+            with contextlib.suppress(ValueError):  # it was taken
+                _EARLY.remove(early)
+                _end(early[1])
 
 
-_EARLY: list[tuple[str, subprocess.Popen[bytes]]] = []
-"""Processes that have no work yet, with their settings."""
+_Early = tuple[str, subprocess.Popen[bytes]]
+_EARLY: list[_Early] = []
+"""Processes that have no work yet, with their settings: of all threads that compile."""
 
 
 def _settings(machine: Machine, *, checked: bool) -> str:

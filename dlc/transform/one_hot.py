@@ -17,6 +17,8 @@ from dlc.ops import build
 from dlc.ops.build import make
 from dlc.transform.rewrites import Rewrite, broadcast_to, number, row
 
+WIDE = frozenset(("f32", "f64"))
+"""Products of narrower values are summed in f32; a scatter would round each sum."""
 FEWEST = 16
 """An axis of so few elements is multiplied as it is."""
 
@@ -75,7 +77,7 @@ def _product(node: Node, a: Node, b: Node) -> Node | None:
 
 def _product_of(node: Node, x: Node, other: Node) -> Node | None:
     hot = _hot(x)
-    if hot is None or (hot.size.constant or FEWEST) < FEWEST or other.type.dtype not in FLOATS:
+    if hot is None or (hot.size.constant or FEWEST) < FEWEST or other.type.dtype not in WIDE:
         return None
     over, rest = _over(node), set(x.type.axes) - {hot.axis}
     if over == (hot.axis,) and not rest & set(other.type.axes):
