@@ -9,8 +9,14 @@ from functools import partial
 from dlc.codegen.printer import Printer
 from dlc.codegen.text import Coords
 from dlc.graph import ITEM_BYTES
-from dlc.schedule.index import Iter, at, substitute
-from dlc.schedule.kernel import Accumulate, Blocks, Expr, Nest, Staged, Store
+from dlc.schedule.index import Affine, Iter, at, substitute
+from dlc.schedule.kernel import Accumulate, Blocks, Buffer, Expr, Nest, Staged, Store
+from dlc.schedule.tile import stride
+
+LINE = 64
+"""Bytes of a cache line."""
+ROWS_AHEAD = 2
+"""So far ahead rows that are copied are asked for."""
 
 
 @dataclass(slots=True)
@@ -50,10 +56,7 @@ class ContractionPrinter(Printer):
             count = buffer.elements.value({}) + self.lanes
             self.own[buffer] = buffer.name
             self.line(f"{buffer.name} = scratch({count * max(4, ITEM_BYTES[buffer.dtype])})")
-        self.line("for unit in range(lo, hi):")
-        self.depth += 1
-        self.scopes.append({})
-        self.decode()
+        self.each_unit()
         for iter in self.kernel.outer:
             self.find_ends(iter)
         self.chunks(list(blocks.chunks), [])
@@ -65,6 +68,21 @@ class ContractionPrinter(Printer):
         self.depth -= 1
 
     # ---- a unit ----
+    def each_unit(self) -> None:
+        """The head of the loop over units, or over runs that differ in their lanes alone."""
+        lane, run = self.kernel.lane, self.kernel.run
+        every = "lo, hi" if run == 1 else f"lo // {run}, (hi + {run - 1}) // {run}"
+        self.line(f"for unit in range({every}):")
+        self.depth += 1
+        self.scopes.append({})
+        self.decode(lane if run > 1 else None)
+        if lane is None or run == 1:
+            return
+        step, first = self.unit_step(lane), f"imax(lo - unit * {run}, 0)"
+        self.line(f"{self.unit_name(lane)} = {first} * {step}")
+        past = f"imin((hi - unit * {run}) * {step}, {self.size(lane.size)})"
+        self.ends[lane] = self.named(lane, "end", past)
+
     def unit_step(self, iter: Iter) -> int:
         """How many elements of a loop a unit holds."""
         return self.cut.extent[iter]
@@ -89,7 +107,9 @@ class ContractionPrinter(Printer):
         """Where the unit, and the whole tiles in it, end."""
         extent, size = self.cut.extent[iter], iter.size
         begin, end = "0", self.size(size)
-        if iter in self.kernel.units:
+        if iter in self.ends:
+            end = self.ends[iter]
+        elif iter in self.kernel.units:
             begin = self.name(self.cut.starts[iter])
             end = f"{begin} + {extent}"
             if size.constant is None or size.constant % extent:
@@ -163,13 +183,18 @@ class ContractionPrinter(Printer):
 
     def panel(self, staged: Staged) -> None:
         """Copies a panel of the lane operand."""
+        buffer, offset = staged.load.buffer, staged.load.offset
+        assert buffer is not None
+        assert offset is not None
         assert staged.copy.buffer is not None
         lane, store = staged.along, Store(staged.copy.buffer, staged.copy.offset, staged.load)
-        whole, self.tile = self.tile, {lane: self.kernel.tile[lane]}
+        width = self.kernel.tile[lane]
+        whole, self.tile = self.tile, {lane: width}
 
         def inside() -> None:
             for coords in self.coords([lane]):
                 self.store_one(store, coords, self.value(staged.load, coords))
+            self.prefetch(buffer, offset + width, {})
 
         self.nested(list(staged.loops), inside)
         self.tile = whole
@@ -177,18 +202,28 @@ class ContractionPrinter(Printer):
     def rows(self, staged: Staged) -> None:
         """Copies the other operand as it lies, to rows side by side."""
         load, copy, along = staged.load, staged.copy, staged.along
-        assert load.buffer is not None
-        assert copy.buffer is not None
-        self.tile, dtype = {}, load.buffer.dtype
+        buffer, target = load.buffer, copy.buffer
+        assert buffer is not None
+        assert target is not None
+        assert copy.offset is not None
+        assert load.offset is not None
+        self.tile, dtype = {}, buffer.dtype
+        later = load.offset + stride(load.offset, staged.loops[-1]) * ROWS_AHEAD
         end = self.ends.get(along, self.size(along.size))
 
         def inside() -> None:
+            to, source = self.scalar(copy.offset, {}), self.scalar(load.offset, {})
             mask = f"below({end} - {self.name(along)})"
-            source = f"{self.argument(load.buffer)}, {self.scalar(load.offset, {})}"  # type: ignore[arg-type]
-            value = f"load_masked_{dtype}({source}, {mask})"
-            self.line(f"store_{dtype}({copy.buffer.name}, {self.scalar(copy.offset, {})}, {value})")  # type: ignore[union-attr]
+            value = f"load_masked_{dtype}({self.argument(buffer)}, {source}, {mask})"
+            self.line(f"store_{dtype}({self.argument(target)}, {to}, {value})")
+            self.prefetch(buffer, later, {})
 
         self.nested(list(staged.loops), lambda: self.over(along, self.lanes, inside))
+
+    def prefetch(self, buffer: Buffer, offset: Affine, coords: Coords) -> None:
+        """Asks for a line that is needed soon; it need not be inside the buffer."""
+        where = self.scalar(offset, coords)
+        self.line(f"prefetch_{buffer.dtype}({self.argument(buffer)}, {where})")
 
     # ---- tiles ----
     def over(self, iter: Iter, step: int, inside: Callable[[], None], end: str = "") -> None:
@@ -294,6 +329,9 @@ class ContractionPrinter(Printer):
         for coords in self.sum_coords(s):
             self.line(f"{self.acc(s, coords)} = {self.shared(self.neutral(s))}")
 
+        if blocks.sums is None and blocks.chunks:
+            self.prefetch_sums(s)
+
         def step() -> None:
             for coords in self.sum_coords(s):
                 self.accumulate(s, coords, self.product, "")
@@ -305,6 +343,15 @@ class ContractionPrinter(Printer):
             self.added(self.first_chunk, self.product.after)
         else:
             self.follow()
+
+    def prefetch_sums(self, s: Accumulate) -> None:
+        """Asks for where the tile's sums will be added."""
+        lane = self.kernel.lane
+        for store in self.product.after:
+            items = LINE // ITEM_BYTES[store.buffer.dtype]
+            for coords in self.sum_coords(s):
+                if lane is None or coords.get(lane, 0) % items == 0:
+                    self.prefetch(store.buffer, store.offset, coords)
 
     def keep(self, s: Accumulate) -> None:
         """Stores the tile's sums, or adds them to those of earlier chunks."""

@@ -90,10 +90,10 @@ class Printer(Sums):
         self.line("else:")
         self.scoped(self.body)
 
-    def decode(self) -> None:
+    def decode(self, without: Iter | None = None) -> None:
         """From the number of a unit to the first index of each of its loops."""
         rest = "unit"
-        for iter in reversed(self.kernel.units):
+        for iter in reversed([i for i in self.kernel.units if i != without]):
             name, step = self.unit_name(iter), self.unit_step(iter)
             blocks = self.blocks(iter)
             last = iter is self.kernel.units[0]

@@ -59,6 +59,8 @@ class _Step:
     """Units in a slab of the chain."""
     sums: bool = False
     """Whether it sums over the axis of its chain."""
+    run: int = 1
+    """Units side by side that one call computes as one."""
     prepares: bool = False
     """Whether it reads bound arrays alone, which no step writes."""
 
@@ -93,7 +95,7 @@ def _step(kernel: Kernel, printed: Printed, facts: Facts, machine: Machine) -> _
     units = slab_units(kernel, machine.lanes) if kernel.chain else 0
     return _Step(
         printed.text, arguments, printed.units, label, work, touched, touched & writes,
-        kernel.chain, units, bool(kernel.chain and kernel.parts),
+        kernel.chain, units, bool(kernel.chain and kernel.parts), kernel.run,
     )  # fmt: skip
 
 
@@ -183,6 +185,7 @@ def _plan(plan: Schedule, steps: list[_Step], keys: dict[str, str], machine: Mac
             s.label,
             s.work,
             _slab(steps, i),
+            s.run,
         )
         for i, s in enumerate(steps)
     )

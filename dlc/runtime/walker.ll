@@ -174,7 +174,7 @@ ready:
 ; Takes some of what is left of a share: from its front, or from its back. Gives where that begins
 ; in the share and how much it is; 0 when all is taken. The word has how much was taken from the
 ; front in its lower half, and from the back in its upper one.
-define {i64, i64} @claim(ptr %word, i64 %size, i64 %grain, i1 %front) nounwind {
+define {i64, i64} @claim(ptr %word, i64 %size, i64 %grain, i64 %run, i1 %front) nounwind {
 entry:
   %first = load atomic i64, ptr %word monotonic, align 8
   br label %look
@@ -187,8 +187,13 @@ look:
   %some = icmp sgt i64 %left, 0
   br i1 %some, label %try, label %none
 try:
-  %less = icmp slt i64 %left, %grain
-  %count = select i1 %less, i64 %left, i64 %grain
+  %part = lshr i64 %left, 1
+  %long = icmp sgt i64 %part, %run
+  %wide = select i1 %long, i64 %run, i64 %part
+  %short = icmp slt i64 %wide, %grain
+  %wanted = select i1 %short, i64 %grain, i64 %wide
+  %less = icmp slt i64 %left, %wanted
+  %count = select i1 %less, i64 %left, i64 %wanted
   %upper = shl i64 %count, 32
   %more = select i1 %front, i64 %count, i64 %upper
   %new = add i64 %old, %more
@@ -297,14 +302,17 @@ entry:
   %room.at = getelementptr i64, ptr %row, i64 7
   %parts.at = getelementptr i64, ptr %row, i64 8
   %grain.at = getelementptr i64, ptr %row, i64 9
+  %run.at = getelementptr i64, ptr %row, i64 10
   %units = load i64, ptr %units.at
   %room = load i64, ptr %room.at
   %parts = load i64, ptr %parts.at
   %grain.units = load i64, ptr %grain.at
+  %run.units = load i64, ptr %run.at
   %no.parts = icmp eq i64 %parts, 0
   %slab.shares = select i1 %no.parts, i64 %slabs, i64 %parts
   %all = select i1 %by.slabs, i64 %slab.shares, i64 %units
   %grain = select i1 %by.slabs, i64 1, i64 %grain.units
+  %beside = select i1 %by.slabs, i64 1, i64 %run.units
   %few = icmp ult i64 %room, %threads
   %limited = and i1 %by.slabs, %few
   %team = select i1 %limited, i64 %room, i64 %threads
@@ -336,7 +344,7 @@ sized:
   %word = getelementptr i64, ptr %claims, i64 %word.at
   br i1 %alone, label %run, label %take
 take:
-  %claimed = call {i64, i64} @claim(ptr %word, i64 %size, i64 %grain, i1 %front)
+  %claimed = call {i64, i64} @claim(ptr %word, i64 %size, i64 %grain, i64 %beside, i1 %front)
   %some = extractvalue {i64, i64} %claimed, 1
   %over = icmp eq i64 %some, 0
   br i1 %over, label %exit, label %piece

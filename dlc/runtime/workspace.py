@@ -86,7 +86,7 @@ def size_plan(
     for r, row in enumerate(plan.rows):
         units = max(0, row.units.value(sizes))
         rows[r, :4] = addresses[row.kernel], len(values) * 8, units, row.barrier
-        rows[r, 9] = _claimed(row.work, units, sizes)
+        rows[r, 9:11] = _claimed(row.work, units, sizes), row.run
         if row.slab:
             rows[r, 4:9] = _slab_words(row.slab, len(moves) * 8, slabs)
             moves += _moves(plan, row, row.slab)

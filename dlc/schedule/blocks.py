@@ -208,13 +208,15 @@ def _fetched(product: _Product, load: dict[Iter, int], rows: dict[Iter, int]) ->
 # ---- the blocks ----
 def _block(product: _Product) -> None:
     """Chunks of the reduced loops, the size of a unit, staging, and where the sums lie."""
-    kernel = product.kernel
+    kernel, lane = product.kernel, product.lane
     iters = [*kernel.outer, *product.reduced]
     starts = {i: Iter(Axis(f"{START}{i.axis.name}", -next(_unique)), i.size) for i in iters}
     extent = _extents(product)
     blocks = Blocks(extent, _remainder(kernel), _chunks(product), starts)
     kernel.blocks = blocks
     kernel.units = [i for i in kernel.outer if _count(i, extent[i]) != Size.of(1)]
+    if blocks.chunks:
+        kernel.units.sort(key=lambda i: i == lane)  # units side by side share staged rows
     blocks.alone = _alone(product, blocks)
     _stage(product, blocks)
     plain = len(kernel.nests) == 1 and all(s.expr.op == "ref" for s in kernel.nests[0].after)

@@ -224,6 +224,16 @@ class Kernel:
         """Outer loops of which a unit of a contraction has one value."""
         return {*self.parts.values(), *(phase for phase, _ in self.taps.values())}
 
+    @property
+    def run(self) -> int:
+        """Units side by side along the lanes, which a call computes as one; 1 where it does not."""
+        blocks, lane = self.blocks, self.lane
+        if blocks is None or blocks.sums is not None or not blocks.chunks:
+            return 1
+        if lane is None or lane not in self.units[-1:]:
+            return 1
+        return -(-(lane.size.constant or 0) // blocks.extent[lane])
+
     def step(self, iter: Iter, lanes: int) -> int:
         """How far an outer loop over `iter` moves at once."""
         return max(self.tile.get(iter, 1), lanes if iter == self.lane else 1)

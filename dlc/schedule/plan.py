@@ -15,7 +15,7 @@ from dlc.graph.graph import Role
 Place = Literal["arena", "input", "output", "bound", "constant"]
 PARTS = 8
 """In so many parts a large sum is cut, whatever the threads."""
-FORM = 3
+FORM = 4
 """The version of the JSON form."""
 
 
@@ -107,6 +107,8 @@ class Row:
     label: str = ""
     work: Work = field(default_factory=Work)
     slab: Slab | None = None
+    run: int = 1
+    """Units side by side that are cheaper when one call computes them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,7 +198,7 @@ def _row(r: Row) -> list[Any]:
     lines = [[place.file, place.line, str(place.flops)] for place in r.work.lines]
     work = [str(r.work.flops), str(r.work.bytes), lines]
     slab = list(astuple(r.slab)) if r.slab else None
-    return [r.kernel, args, str(r.units), r.barrier, r.label, work, slab]
+    return [r.kernel, args, str(r.units), r.barrier, r.label, work, slab, r.run]
 
 
 def _check(c: SizeCheck | RangeCheck) -> list[Any]:
@@ -234,11 +236,11 @@ def _decode_buffer(name: str, dtype: DType, elements: str, *rest: Any) -> Buffer
 
 
 def _decode_row(kernel: int, args: Iterable[Any], units: str, *rest: Any) -> Row:
-    barrier, label, (flops, moved, lines), slab = rest
+    barrier, label, (flops, moved, lines), slab, run = rest
     values = tuple(BufferRef(a) if isinstance(a, int) else parse_size(a) for a in args)
     places = tuple(Line(file, line, parse_size(count)) for file, line, count in lines)
     work = Work(parse_size(flops), parse_size(moved), places)
-    return Row(kernel, values, parse_size(units), barrier, label, work, slab and Slab(*slab))
+    return Row(kernel, values, parse_size(units), barrier, label, work, slab and Slab(*slab), run)
 
 
 def _decode_check(c: list[Any], sources: Mapping[str, Source]) -> SizeCheck | RangeCheck:

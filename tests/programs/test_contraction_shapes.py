@@ -75,6 +75,26 @@ def test_rows_of_two_axes():
     check(graph_with_gradients((x, w), b.tanh(b.dot(x, w, (C,)))))
 
 
+@pytest.mark.parametrize("rows", [1, 7, 500])
+def test_columns_of_several_units(rows):
+    """Units that lie side by side share what is copied, whoever computes how many of them."""
+    x, w = tensor("x", (N, ROWS), (C, 600)), tensor("w", (C, 600), (D, 530), role="param")
+    graph = lower(Graph((x, w), {"y": b.dot(x, w, (C,))}))
+    generated = generate(graph, host())
+    (row,) = generated.plan.rows
+    assert row.run == 5
+    rng = np.random.default_rng(rows)
+    feeds = {
+        "x": rng.uniform(-1, 1, (rows, 600)).astype(np.float32),
+        "w": rng.uniform(-1, 1, (600, 530)).astype(np.float32),
+    }
+    got = run_generated(generated, graph, feeds, checked=True)["y"]
+    assert np.abs(got - feeds["x"].astype("f8") @ feeds["w"]).max() < 1e-4
+    for threads in (1, 2, 3, 5):
+        shared = run_generated(generated, graph, feeds, threads=threads)["y"]
+        assert np.array_equal(got, shared), threads
+
+
 @pytest.mark.parametrize("summed", [24, 200])
 def test_every_transposition(summed):
     x, a = tensor("x", (N, ROWS), (C, summed)), tensor("a", (D, 37), (C, summed))

@@ -42,14 +42,14 @@ class Counted:
     """A job of rows that count how often each of their units runs."""
 
     def __init__(self, kernel, rows):
-        """`rows`: units, whether a barrier follows, and units of a claim."""
-        self.counts = [np.zeros(units, np.int64) for units, _, _ in rows]
+        """`rows`: units, whether a barrier follows, units of a claim, units side by side."""
+        self.counts = [np.zeros(units, np.int64) for units, *_ in rows]
         self.args = aligned_words(len(rows))
         self.table = np.zeros((len(rows), ROW_WORDS), np.int64)
-        for k, (units, barrier, claimed) in enumerate(rows):
+        for k, (units, barrier, *claimed) in enumerate(rows):
             self.args[k] = address_of(self.counts[k]) if units else 0
             self.table[k, :4] = kernel, address_of(self.args) + 8 * k, units, barrier
-            self.table[k, 9] = claimed
+            self.table[k, 9 : 9 + len(claimed)] = claimed
         self.job = Job(address_of(self.table), len(rows))
 
 
@@ -57,7 +57,7 @@ def test_every_unit_runs_once(kernel):
     rng = np.random.default_rng(0)
     for _ in range(60):
         rows = [
-            (int(rng.integers(0, 60)), bool(rng.random() < 0.5), int(rng.integers(1, 9)))
+            (int(rng.integers(0, 60)), bool(rng.random() < 0.5), *map(int, rng.integers(1, 9, 2)))
             for _ in range(rng.integers(1, 9))
         ]
         counted = Counted(kernel, rows)

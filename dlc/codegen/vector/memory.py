@@ -62,6 +62,11 @@ def _whole(dtype: DType) -> list[Function]:
         one = e.builder.load(e.pointer(a[0], a[1], element), align=align)
         return from_bits(e, e.splat(one), dtype)
 
+    def prefetch(e: Emit, a: Sequence[Value]) -> None:
+        read, second, data = (ir.Constant(I32, number) for number in (0, 2, 1))
+        where = e.pointer(a[0], a[1], element)
+        e.call("llvm.prefetch.p0", ir.VoidType(), where, read, second, data)
+
     def store_one(e: Emit, a: Sequence[Value]) -> None:
         one = e.builder.extract_element(to_bits(e, a[2], dtype), ir.Constant(I32, 0))
         e.builder.store(one, e.pointer(a[0], a[1], element), align=align)
@@ -70,6 +75,7 @@ def _whole(dtype: DType) -> list[Function]:
         fixed(f"load_{dtype}", lanes, (INT, INT), load),
         fixed(f"store_{dtype}", VOID, (INT, INT, lanes), store),
         fixed(f"splat_{dtype}", lanes, (INT, INT), splat),
+        fixed(f"prefetch_{dtype}", VOID, (INT, INT), prefetch),
         fixed(f"store_one_{dtype}", VOID, (INT, INT, lanes), store_one),
     ]
 
