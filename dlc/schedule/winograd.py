@@ -25,6 +25,8 @@ from dlc.schedule.reduction import fold_chain, is_view
 
 CHANNELS = 16
 """The fewest channels on both sides that pay for the transformations."""
+FEWEST = 5
+"""From so many results on, a last tile that is not whole pays too."""
 TILE, TAPS = 2, 3
 """Results along a side of a tile, and the taps of each."""
 Row = tuple[float, ...]
@@ -67,8 +69,8 @@ class _Convolution:
             return False
         results = [self.node.type.size(self.names.get(s.axis, s.axis)).constant for s in self.sides]
         taps = [self.weight.type.size(tap).constant for tap in self.taps]
-        even = all(n is not None and n % TILE == 0 for n in results)
-        return even and taps == [TAPS, TAPS] and self.node.type.dtype == "f32"
+        whole = all(n is not None and (n % TILE == 0 or n >= FEWEST) for n in results)
+        return whole and taps == [TAPS, TAPS] and self.node.type.dtype == "f32"
 
     @property
     def taps(self) -> tuple[Axis, ...]:
@@ -209,9 +211,11 @@ def _transformed(c: _Convolution, x: Node, weight: Node) -> Node:
     ins = [Axis("tile_in", -next(_unique)) for _ in c.sides]
     outs = [Axis("tile_out", -next(_unique)) for _ in c.sides]
     wide = [Axis("wide", -next(_unique)) for _ in c.sides]
-    for side, tap in zip(c.sides, wide, strict=True):
+    results = [c.node.type.size(c.names.get(side.axis, side.axis)) for side in c.sides]
+    for side, tap, size in zip(c.sides, wide, results, strict=True):
+        before, after = side.before, side.after + size % TILE
         x = build.window(
-            x, side.axis, tap, TILE + TAPS - 1, stride=TILE, before=side.before, after=side.after
+            x, side.axis, tap, TILE + TAPS - 1, stride=TILE, before=before, after=after
         )
     for side, tap, element in zip(c.sides, wide, ins, strict=True):
         x = _combined(x, tap, _INPUT, element)
@@ -228,9 +232,9 @@ def _transformed(c: _Convolution, x: Node, weight: Node) -> Node:
         y.op, y.args, y.type, {**y.attrs, "last": free, "apart": True}, c.node.spans, c.node.path
     )
     y = build.split(y, number, counts)
-    for side, element, out in zip(c.sides, ins, outs, strict=True):
+    for side, element, out, size in zip(c.sides, ins, outs, results, strict=True):
         y = _combined(y, element, _RESULT, out)
-        y = build.merge(y, (side.axis, out), side.axis)
+        y = build.slice(build.merge(y, (side.axis, out), side.axis), side.axis, start=0, size=size)
     y = build.rename(y, {a: now for a, now in c.names.items() if y.type.has(a)})
     return _stored(y, c.node.type.axes, c.names.get(free, free))
 
