@@ -262,9 +262,11 @@ class Values(KernelText):
                 return str(rest)
             case Rem(index=index, size=size):
                 return f"floor_mod({self.scalar(index, coords)}, {self.size(size)})"
-            case Data(value=value, size=size):
+            case Data(value=value, size=size, sure=sure):
                 here = {i: c for i, c in coords.items() if i in value.deps}
                 found = f"scalar_i64(cast_i64({self.value(value, here)}))"
+                if sure and size.constant is not None:  # the compiler sees that it is not negative
+                    return f"({found} & {(1 << (size.constant - 1).bit_length()) - 1})"
                 return f"imax(imin({found}, {self.size(size)} - 1), 0)"
 
     def quotient(self, atom: Quot, coords: Coords) -> str | None:

@@ -9,6 +9,7 @@ through the node and ends at loads of stored tensors:
 from __future__ import annotations
 
 from collections.abc import Callable
+from math import prod
 
 from dlc.graph import Axis, DType, Node, Size
 from dlc.ops import REGISTRY
@@ -127,9 +128,26 @@ class Access:
         x, *indices = node.args
         index = dict(env)
         for axis, i in zip(node.attrs["axes"], indices, strict=True):
-            where = self.pull(i, env, tests)
-            index[axis] = at(Data(where, x.type.size(axis)))
+            if "within" in node.attrs:
+                index[axis] = self.place(i, env, tests)
+            else:
+                index[axis] = at(Data(self.pull(i, env, tests), x.type.size(axis)))
         return self.pull(x, index, tests)
+
+    def place(self, node: Node, env: Env, tests: Tests) -> Affine:
+        """What the places of winners are computed to, as an index."""
+        if node.op == "index":
+            return env[node.attrs["axis"]]
+        if node.op == "const":
+            return Affine(const=Size.of(node.attrs["value"]))
+        if node.op in ("add", "mul", "floordiv", "mod"):
+            a, b = (self.place(n, env, tests) for n in node.args)
+            if node.op == "add":
+                return a + b
+            if node.op == "mul":
+                return a * b.const
+            return a // b.const if node.op == "floordiv" else a % b.const
+        return at(Data(self.pull(node, env, tests), Size.of(_positions(node)), sure=True))
 
     def one_hot(self, node: Node, env: Env, tests: Tests) -> Expr:
         """A scatter that sums over nothing: `x` where the position is the index, else 0."""
@@ -190,3 +208,11 @@ def _affine(index: object) -> Affine:
 def _absorbed(value: Expr, tests: Tests) -> bool:
     """Whether the load under a zero pad reads zeros there by itself (its buffer has a halo)."""
     return value.op == "load" and not any(t in value.tests for t in tests)
+
+
+def _positions(node: Node) -> int:
+    """How many places the winner of an argmax is one of."""
+    while node.op != "argmax":
+        (node,) = node.args
+    sizes = [node.args[0].type.size(axis).constant for axis in node.attrs["over"]]
+    return prod(n or 1 for n in sizes)

@@ -9,7 +9,7 @@ from math import gcd, prod
 
 from dlc.graph import Axis, DType, Size
 from dlc.schedule.facts import estimate, volume
-from dlc.schedule.index import START, Affine, Data, Iter, Rem, at, atom_iters
+from dlc.schedule.index import START, Affine, Iter, Rem, at, data_atoms
 from dlc.schedule.kernel import Blocks, Buffer, Expr, Kernel, Staged
 from dlc.schedule.plan import PARTS
 from dlc.schedule.tile import Target, accesses, stride
@@ -93,7 +93,7 @@ def cut_contraction(kernel: Kernel, target: Target, lane: Iter) -> None:
 
 
 def _indexed(offset: Affine) -> frozenset[Iter]:
-    found = [atom_iters(atom) for atom, _ in offset.terms if isinstance(atom, Data)]
+    found = [data.value.deps for data in data_atoms(offset)]
     return frozenset[Iter]().union(*found)
 
 
@@ -107,7 +107,7 @@ def _tile(product: _Product) -> None:
     for vectors in range(1, min(WIDEST, panels) + 1):
         waste = -(-panels // vectors) * vectors / panels
         for rows in _row_tiles(product):
-            if _registers(rows, vectors) >= product.target.registers:
+            if _registers(product, rows, vectors) >= product.target.registers:
                 continue
             cost = _cost(product, rows, vectors) * waste
             far = max((o.get(i, 0) for i in rows for o in product.loads), default=0)
@@ -149,9 +149,14 @@ def _whole_or_few(iter: Iter) -> Iterator[int]:
             yield size
 
 
-def _registers(rows: dict[Iter, int], vectors: int) -> int:
-    """Accumulators, the vectors of the lane operand, and one for what meets them."""
-    return prod(rows.values()) * vectors + vectors + 1
+def _registers(product: _Product, rows: dict[Iter, int], vectors: int) -> int:
+    """Accumulators, one for the other operand, and the vectors of the lane operand.
+
+    These need none where each meets one row: then multiply-adds read them from memory.
+    """
+    wide = [load for load in product.loads if product.lane in load]
+    once = all(i in load for load in wide for i, n in rows.items() if n > 1)
+    return prod(rows.values()) * vectors + (1 if once else vectors) + 1
 
 
 def _cost(product: _Product, rows: dict[Iter, int], vectors: int) -> float:

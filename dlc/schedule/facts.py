@@ -214,7 +214,7 @@ def _dot_operands(facts: Facts) -> set[Node]:
             if below.op == "merge" and _computed(below):
                 found.add(below)  # its parts would be read by quotients and remainders
             elif below.op == "stop_gradient" or _read_through(below):
-                todo.extend(below.args)
+                todo.extend(below.args[:1] if "within" in below.attrs else below.args)
             elif below.op != "input":
                 found.add(below)
     return found - facts.folded

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -45,10 +45,11 @@ class Rem:
 
 @dataclass(frozen=True, slots=True)
 class Data:
-    """An element of an integer tensor, clamped to `0 .. size - 1`."""
+    """An element of an integer tensor, clamped to `0 .. size - 1` unless it surely is there."""
 
     value: Expr
     size: Size
+    sure: bool = False
 
 
 Atom = Iter | Quot | Rem | Data
@@ -165,6 +166,16 @@ def atom_iters(atom: Atom) -> frozenset[Iter]:
             return index.iters
         case Data(value=value):
             return value.deps
+
+
+def data_atoms(index: Affine) -> Iterator[Data]:
+    """All data that an index depends on."""
+    for atom, _ in index.terms:
+        match atom:
+            case Data():
+                yield atom
+            case Quot(index=inner) | Rem(index=inner):
+                yield from data_atoms(inner)
 
 
 def bounds(index: Affine) -> tuple[Size | None, Size | None]:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from dlc.graph import FLOATS, ITEM_BYTES, Node, Size, product
 from dlc.ops import REGISTRY
 from dlc.schedule.facts import PART, Facts
-from dlc.schedule.index import Affine, Data
+from dlc.schedule.index import Affine, data_atoms
 from dlc.schedule.kernel import Buffer, Kernel
 from dlc.schedule.plan import Line, Work
 from dlc.schedule.tile import accesses, walk
@@ -74,7 +74,7 @@ def _bytes(kernel: Kernel) -> Size:
     total = Size()
     for buffer, found in [*read_in.items(), *writes.items()]:
         whole = product(list(buffer.sizes.values()))
-        gathered = any(isinstance(atom, Data) for offset in found for atom, _ in offset.terms)
+        gathered = any(True for offset in found for _ in data_atoms(offset))
         touched = _least(sum(found.values(), Size()), whole, gathered=gathered)
         total = total + touched * ITEM_BYTES[buffer.dtype]
     return total
@@ -82,9 +82,8 @@ def _bytes(kernel: Kernel) -> Size:
 
 def _indices(offset: Affine) -> Iterator[tuple[Buffer, Affine]]:
     """The elements that an index is itself read from."""
-    values = [atom.value for atom, _ in offset.terms if isinstance(atom, Data)]
-    for value in values:
-        for expr in walk(value, set()):
+    for data in data_atoms(offset):
+        for expr in walk(data.value, set()):
             if expr.op == "load" and expr.buffer is not None:
                 yield expr.buffer, expr.offset
 
