@@ -280,7 +280,7 @@ class Printer(Sums):
         """
         (store,) = self.kernel.nests[0].body
         assert isinstance(store, Store)
-        *_, row, lane = self.kernel.units
+        lane, row = self.kernel.tile
         load = store.expr
         assert load.buffer is not None
         self.line("for unit in range(lo, hi):")

@@ -76,7 +76,8 @@ def _turns(kernel: Kernel, target: Target) -> bool:
     loops = [i for i in kernel.outer if estimate(i.size) >= lanes // 2]
     for a in loops:
         for b in loops:
-            steps = [x.step(i, lanes) for x in (statement.offset, load.offset) for i in (a, b)]
+            offsets = (statement.offset, load.offset)
+            steps = [x.step(i, lanes) for x in offsets for i in (a, b)]
             if (
                 a != b
                 and None not in steps
@@ -84,7 +85,8 @@ def _turns(kernel: Kernel, target: Target) -> bool:
                 and one not in steps[1:3]
             ):
                 kernel.template, kernel.lane, kernel.tile = "turn", a, {a: lanes, b: lanes}
-                kernel.units = [*(i for i in kernel.outer if i not in (a, b)), b, a]
+                inner = sorted((a, b), key=lambda i: max(stride(x, i) for x in offsets))
+                kernel.units = [*(i for i in kernel.outer if i not in (a, b)), *inner[::-1]]
                 return True
     return False
 
