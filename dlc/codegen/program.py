@@ -12,7 +12,7 @@ from dlc.codegen.objects import compile_all, kernel_key
 from dlc.codegen.print_kernel import print_kernel
 from dlc.codegen.printer import Printed, describe
 from dlc.codegen.text import Argument
-from dlc.graph import ITEM_BYTES, Graph, Size
+from dlc.graph import ITEM_BYTES, UPDATE, Graph, Size
 from dlc.ops import NUMPY_DTYPES
 from dlc.schedule.facts import Facts
 from dlc.schedule.kernel import Bound, Buffer, Chain, Kernel, Store
@@ -23,8 +23,6 @@ from dlc.schedule.slabs import slab_units
 from dlc.schedule.tile import Target, accesses
 from dlc.schedule.work import work_of
 
-UPDATE = "update:"
-"""The prefix of outputs that are the next values of inputs."""
 COPY_ELEMENTS = 4096
 """Elements that one unit of a copy moves."""
 

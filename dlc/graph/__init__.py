@@ -1,6 +1,7 @@
 """The graph IR: sizes, axes, types, nodes, graphs."""
 
 from dlc.graph.graph import (
+    UPDATE,
     Attr,
     Graph,
     Node,
@@ -26,7 +27,7 @@ from dlc.graph.types import (
 )
 
 __all__ = [
-    "DTYPES", "FLOATS", "INTEGERS", "ITEM_BYTES", "SCALARS", "Attr", "Axis", "DType", "Graph",
-    "Node", "Quotient", "RangeCheck", "Role", "Size", "SizeCheck", "TensorType", "Verdict",
+    "DTYPES", "FLOATS", "INTEGERS", "ITEM_BYTES", "SCALARS", "UPDATE", "Attr", "Axis", "DType",
+    "Graph", "Node", "Quotient", "RangeCheck", "Role", "Size", "SizeCheck", "TensorType", "Verdict",
     "input_node", "order", "parse_size", "product", "rebuilt", "rewrite", "users",
 ]  # fmt: skip

@@ -56,6 +56,10 @@ class RangeCheck:
     spans: tuple[Span, ...] = ()
 
 
+UPDATE = "update:"
+"""The prefix of outputs that are the next values of inputs."""
+
+
 @record
 class Graph:
     """A program without side effects: updates of parameters and states are outputs.

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from dlc.graph import INTEGERS, Graph, Node, RangeCheck
+from dlc.graph import INTEGERS, UPDATE, Graph, Node, RangeCheck
 from dlc.ops.op import REGISTRY, TypeRuleError
 from dlc.reference.text import print_graph
-
-UPDATE = "update:"
 
 
 def verify(graph: Graph) -> Graph:

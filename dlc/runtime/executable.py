@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from dlc.graph import Graph, TensorType
+from dlc.graph import UPDATE, Graph, TensorType
 from dlc.graph.graph import Role
 
 Array = np.ndarray[Any, Any]
@@ -85,6 +85,6 @@ def ports(graph: Graph) -> tuple[tuple[Port, ...], tuple[Port, ...]]:
     outputs = tuple(
         Port(name, "data", node.type)
         for name, node in graph.outputs.items()
-        if not name.startswith("update:")
+        if not name.startswith(UPDATE)
     )
     return inputs, outputs

@@ -6,11 +6,9 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from dlc.graph import Graph
+from dlc.graph import UPDATE, Graph
 from dlc.reference.interpreter import interpret
 from dlc.runtime.executable import Array, Port, Watch, ports
-
-UPDATE = "update:"
 
 
 class Interpreted:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from dlc.graph import Node
+from dlc.graph import UPDATE, Node
 from dlc.schedule.facts import Facts, volume
 from dlc.schedule.index import Iter
 from dlc.schedule.kernel import Buffer, Kernel
@@ -146,7 +146,7 @@ def _is_update(state: Grouping, node: Node) -> bool:
     """Updates share kernels with updates alone, so that those of all parameters are alike."""
     outputs = state.facts.graph.outputs
     return node in state.facts.outputs and any(
-        v is node and k.startswith("update:") for k, v in outputs.items()
+        v is node and k.startswith(UPDATE) for k, v in outputs.items()
     )
 
 
@@ -220,10 +220,10 @@ def _anti_dependences(state: Grouping) -> dict[int, list[Kernel]]:
                     readers.setdefault(source.attrs["name"], []).append(kernel)
     found: dict[int, list[Kernel]] = {}
     for name, node in state.facts.graph.outputs.items():
-        if not name.startswith("update:") or node not in state.home:
+        if not name.startswith(UPDATE) or node not in state.home:
             continue
         writer = state.home[node]
-        for reader in readers.get(name.removeprefix("update:"), []):
+        for reader in readers.get(name.removeprefix(UPDATE), []):
             if reader is not writer and not _reaches(found, writer, reader, state):
                 found.setdefault(id(writer), []).append(reader)
     return found

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from dlc.graph import Axis, Graph, Node, Size, rebuilt, rewrite
+from dlc.graph import UPDATE, Axis, Graph, Node, Size, rebuilt, rewrite
 from dlc.schedule.facts import PART, Facts, Reading, estimate, is_contraction, volume
 from dlc.schedule.index import Iter, bounds
 from dlc.schedule.kernel import Buffer
@@ -317,8 +317,14 @@ def _copy(layout: Layout, node: Node, reading: Reading, lane: Iter | None) -> Co
     if layout.order(source)[-1] != place:
         return panels
     whole = source.type.size(place).constant == panel and layout.order(source) == panels.order
-    gains = panel > 0 and not whole and _reuse(layout, node, reading) >= PANEL_REUSE
-    return panels if gains else halo
+    served = _settled(layout, source) or _reuse(layout, node, reading) >= PANEL_REUSE
+    return panels if panel > 0 and not whole and served else halo
+
+
+def _settled(layout: Layout, source: Node) -> bool:
+    """Whether nothing in the graph changes a weight: then it is copied once for all runs."""
+    bound = source.op == "input" and source.attrs["role"] in ("param", "state")
+    return bound and UPDATE + source.attrs["name"] not in layout.facts.graph.outputs
 
 
 def _order(layout: Layout, node: Node, reading: Reading, place: Axis) -> tuple[Axis, ...]:

@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from math import lcm, prod
 
-from dlc.graph import ITEM_BYTES, Axis, Graph, Node
+from dlc.graph import ITEM_BYTES, UPDATE, Axis, Graph, Node
 from dlc.schedule.facts import PART, Facts, volume
 from dlc.schedule.index import Iter, at
 from dlc.schedule.kernel import Buffer, Chain, Kernel
@@ -29,7 +29,6 @@ BUFFERS = 48
 """The most buffers of a kernel in a chain: a thread has arguments of its own for each slab."""
 WORTH = 1 << 20
 """Bytes between the kernels of a chain that are worth it, for a typical size of the axis."""
-UPDATE = "update:"
 
 
 @dataclass(slots=True)

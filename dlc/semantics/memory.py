@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator, Mapping, Set
 
 from dlc.diagnostics.limits import OutOfMemory
-from dlc.graph import ITEM_BYTES, Graph, Node, Size, TensorType, users
+from dlc.graph import ITEM_BYTES, UPDATE, Graph, Node, Size, TensorType, users
 from dlc.memory import memory_bytes
 from dlc.ops import REGISTRY
 from dlc.semantics.files import file_frame
@@ -78,7 +78,7 @@ def largest(graph: Graph, batch: Batch, limit: int) -> tuple[Node | None, int]:
     """The tensor whose elements need the most bytes, if more than `limit`, and these bytes."""
     found: tuple[Node | None, int] = None, limit
     nodes = tuple(_computed(graph))
-    ends = {n for name, n in graph.outputs.items() if not name.startswith("update:")}
+    ends = {n for name, n in graph.outputs.items() if not name.startswith(UPDATE)}
     for node in nodes:
         whole = node in ends or (node.op == "input" and node.attrs["role"] == "data")
         if not whole and not _is_product(node):

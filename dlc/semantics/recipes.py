@@ -21,7 +21,7 @@ from dlc.diagnostics.training import (
     UnknownSetting,
 )
 from dlc.diagnostics.warnings import UntrainedParameter
-from dlc.graph import Node
+from dlc.graph import UPDATE, Node
 from dlc.semantics.axes import need_axis
 from dlc.semantics.files import file_frame
 from dlc.semantics.lookup import lookup_axes
@@ -269,7 +269,7 @@ def read_recipe(
 def _whole_recipe(reading: Reading, programs: tuple[StepProgram, ...], steps: list[Step]) -> None:
     """What only all steps together show."""
     machine, frame, name = reading.machine, reading.frame, reading.decl.name
-    updates = any(p.startswith("update:") for s in programs for p in s.graph.outputs)
+    updates = any(p.startswith(UPDATE) for s in programs for p in s.graph.outputs)
     others = any(not isinstance(c, (NoStep, NothingTrained)) for c in machine.found.values())
     if not updates and not others:
         machine.report(NothingTrained(place=name.span, recipe=name.text), frame)

@@ -19,7 +19,7 @@ from dlc.diagnostics.training import (
 )
 from dlc.diagnostics.types import ScalarNeeded, WrongKind
 from dlc.diagnostics.warnings import ConstantMetric
-from dlc.graph import FLOATS, Graph, Node, TensorType
+from dlc.graph import FLOATS, UPDATE, Graph, Node, TensorType
 from dlc.semantics.brackets import bind_value
 from dlc.semantics.elementwise import to_node
 from dlc.semantics.lookup import lookup
@@ -159,10 +159,10 @@ class Step:
         build = self.frame.build
         outputs: dict[str, Node] = {}
         if self.training:
-            outputs = {f"update:{path}": node for path, node in self.updates.items()}
+            outputs = {UPDATE + path: node for path, node in self.updates.items()}
             for path, node in build.states.items():
                 if node.op != "input" and inside(path, self.named):
-                    outputs[f"update:{path}"] = node
+                    outputs[UPDATE + path] = node
         if self.losses:
             if "loss" in self.metrics:
                 place = self.metrics["loss"][1]

@@ -15,12 +15,11 @@ import numpy as np
 
 from dlc.diagnostics import Span
 from dlc.diagnostics.running import ScheduleOver
-from dlc.graph import Graph, Node, input_node, rebuilt, rewrite
+from dlc.graph import UPDATE, Graph, Node, input_node, rebuilt, rewrite
 from dlc.ops import NUMPY_DTYPES
 from dlc.reference.interpreter import interpret
 from dlc.semantics.program import Program, Recipe, StepProgram
 
-UPDATE = "update:"
 GRADIENT = "gradient "
 
 

@@ -78,7 +78,7 @@ def test_rows_of_two_axes():
 @pytest.mark.parametrize("rows", [1, 7, 500])
 def test_columns_of_several_units(rows):
     """Units that lie side by side share what is copied, whoever computes how many of them."""
-    x, w = tensor("x", (N, ROWS), (C, 600)), tensor("w", (C, 600), (D, 530), role="param")
+    x, w = tensor("x", (N, ROWS), (C, 600)), tensor("w", (C, 600), (D, 530))
     graph = lower(Graph((x, w), {"y": b.dot(x, w, (C,))}))
     generated = generate(graph, host())
     (row,) = generated.plan.rows
@@ -93,6 +93,15 @@ def test_columns_of_several_units(rows):
     for threads in (1, 2, 3, 5):
         shared = run_generated(generated, graph, feeds, threads=threads)["y"]
         assert np.array_equal(got, shared), threads
+
+
+def test_weights_that_stay_are_copied_to_panels_once():
+    x, w = tensor("x", (N, ROWS), (C, 100)), tensor("w", (C, 100), (D, 80), role="param")
+    graph = lower(Graph((x, w), {"y": b.dot(x, w, (C,))}))
+    plan = generate(graph, host()).plan
+    assert (plan.prepared, len(plan.rows)) == (1, 2)
+    moved = lower(Graph((x, w), {"y": b.dot(x, w, (C,)), "update:w": b.add(w, w)}))
+    assert generate(moved, host()).plan.prepared == 0
 
 
 @pytest.mark.parametrize("summed", [24, 200])
