@@ -17,7 +17,7 @@ UNITS = 64
 """Loops become serial inside a unit while at least so many units remain."""
 ALONG, LONG = 4, 32
 """The most vectors of a sum along the lanes; sums of fewer terms have one vector."""
-SUMS, FEWEST_UNITS = 8, 8
+SUMS, FEWEST_UNITS = 12, 8
 """The most sums beside each other; so many units are left for threads."""
 FEW, CHOICES = 4, 16
 """Loops of so few values, and of so many together, are unrolled where they decide something."""
