@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy import empty, maximum, ndarray
+from numpy import empty, ndarray
 
 from dlc.runtime import pool
 from dlc.runtime.blocks import address_of
@@ -34,8 +34,8 @@ class _Ready:
     choice: Choice
     inputs: tuple[tuple[int, Slots], ...]
     outputs: tuple[tuple[tuple[int, ...], np.dtype[Any], Slots], ...]
-    limits: tuple[tuple[int, Any, int], ...]
-    """Which inputs have to lie below what, and the unsigned type in which that is seen."""
+    limits: tuple[tuple[int, int, int], ...]
+    """The inputs whose elements, of so many bytes, have to be at least 0 and below what."""
 
     def settle(self, work: Workspace) -> None:
         """Writes the addresses that stay."""
@@ -58,13 +58,18 @@ class Quick:
         self.results = tuple(name for name, _ in program.result_dtypes)
         """The names of what a run gives."""
         self._known: dict[tuple[tuple[int, ...], ...], _Ready] = {}
-        self._alone = walker().alone
+        self._alone, self._outside = walker().alone, walker().outside
 
     def run(self, arrays: Sequence[Any]) -> list[Array] | None:
         """The results in order; None where `Executable.run` has to look at the arrays first."""
         ready = self._find(arrays)
         if ready is None:
             return None
+        addresses = [address_of(array) for array in arrays]
+        for place, item, limit in ready.limits:
+            count = arrays[place].size
+            if self._outside(addresses[place], count, item, limit) != count:
+                return None
         program, spare = self._program, ready.spare
         try:
             work = spare.pop()
@@ -78,9 +83,8 @@ class Quick:
                 work.begin(watch.token if watch else None)
             words = work.words
             for place, slots in ready.inputs:
-                address = address_of(arrays[place])
                 for slot in slots:
-                    words[slot] = address
+                    words[slot] = addresses[place]
             results = []
             for shape, dtype, slots in ready.outputs:
                 result = empty(shape, dtype)
@@ -105,15 +109,14 @@ class Quick:
         shapes = []
         for place, dtype in self._dtypes:
             array = arrays[place]
-            if type(array) is not ndarray or array.dtype != dtype or not array.flags.c_contiguous:
+            if type(array) is not ndarray or not array.flags.c_contiguous:
+                return None
+            if array.dtype is not dtype and array.dtype != dtype:
                 return None
             shapes.append(array.shape)
         ready = self._known.get(tuple(shapes))
         if ready is None or ready.bound is not self._program.bound:
             return None
-        for place, unsigned, limit in ready.limits:
-            if maximum.reduce(arrays[place].view(unsigned), axis=None, initial=0) >= limit:
-                return None
         return ready
 
     def learn(self, arrays: Sequence[Any]) -> None:
@@ -147,7 +150,7 @@ class Quick:
         limits = tuple(
             (
                 self._names.index(check.input),
-                np.dtype(f"u{given[check.input].itemsize}"),
+                given[check.input].itemsize,
                 check.size.value(entry.sized.sizes),
             )
             for check in program.range_checks

@@ -493,6 +493,46 @@ exit:
   ret void
 }
 
+; The element at a place as an unsigned number, of 1, 4 or 8 bytes.
+define i64 @element(ptr %array, i64 %place, i64 %bytes) nounwind alwaysinline {
+entry:
+  switch i64 %bytes, label %eight [ i64 1, label %one i64 4, label %four ]
+one:
+  %one.at = getelementptr i8, ptr %array, i64 %place
+  %one.value = load i8, ptr %one.at
+  %one.wide = zext i8 %one.value to i64
+  ret i64 %one.wide
+four:
+  %four.at = getelementptr i32, ptr %array, i64 %place
+  %four.value = load i32, ptr %four.at
+  %four.wide = zext i32 %four.value to i64
+  ret i64 %four.wide
+eight:
+  %eight.at = getelementptr i64, ptr %array, i64 %place
+  %eight.value = load i64, ptr %eight.at
+  ret i64 %eight.value
+}
+
+; The first place of an array whose element, as an unsigned number, is not below the limit; else
+; the number of elements.
+define i64 @outside(ptr %array, i64 %count, i64 %bytes, i64 %limit) nounwind {
+entry:
+  br label %head
+head:
+  %i = phi i64 [0, %entry], [%next, %inside]
+  %some = icmp ult i64 %i, %count
+  br i1 %some, label %look, label %exit
+look:
+  %value = call i64 @element(ptr %array, i64 %i, i64 %bytes)
+  %below = icmp ult i64 %value, %limit
+  br i1 %below, label %inside, label %exit
+inside:
+  %next = add i64 %i, 1
+  br label %head
+exit:
+  ret i64 %i
+}
+
 ; All of a job on the calling thread.
 define void @alone(ptr %job) nounwind {
   call void @walk(ptr %job, i64 0, i64 1)

@@ -94,6 +94,9 @@ class Walker:
     """(pool)."""
     spun: Any
     """(turns): the nanoseconds that so many turns of spinning take."""
+    outside: Any
+    """(array, elements, bytes of each, limit): the first place of an element that, as an unsigned
+    number, is not below the limit; else the number of elements."""
     take: int
     """The address of a kernel: see `take` in the text."""
 
@@ -101,10 +104,10 @@ class Walker:
 @lru_cache(maxsize=1)
 def walker() -> Walker:
     """The native functions of this process."""
-    counts = {"walk": 3, "alone": 1, "serve": 3, "launch": 2, "stop": 1, "spun": 1}
+    counts = {"walk": 3, "alone": 1, "serve": 3, "launch": 2, "stop": 1, "spun": 1, "outside": 4}
     addresses = LOADER.assemble(walker_text(), (*counts, "take"))
     calls: dict[str, Any] = {}
     for name, count in counts.items():
-        result = ctypes.c_int64 if name == "spun" else None
+        result = ctypes.c_int64 if name in ("spun", "outside") else None
         calls[name] = ctypes.CFUNCTYPE(result, *[ctypes.c_int64] * count)(addresses[name])
     return Walker(**calls, take=addresses["take"])
