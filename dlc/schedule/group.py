@@ -17,6 +17,8 @@ ROWS = 16
 MEMBERS = 12
 EPILOGUE = 20
 """Vector operations an element after a contraction; more are a kernel of their own."""
+LARGE = 1 << 14
+"""A weight of so many elements is updated where its gradient is computed."""
 BODY = 400
 """Vector operations an element in one kernel."""
 
@@ -109,7 +111,8 @@ def _join(state: Grouping, kernel: Kernel, node: Node) -> bool:
         lower(facts, trial, state.buffer_of)
     except NoFit:
         return False
-    if _cost(trial) > (EPILOGUE if kernel.contraction else BODY):
+    short = kernel.contraction and not _ends(state, kernel, node)
+    if _cost(trial) > (EPILOGUE if short else BODY):
         return False
     kernel.members, kernel.outer, kernel.nests = trial.members, trial.outer, trial.nests
     return True
@@ -122,7 +125,8 @@ def _alike(state: Grouping, kernel: Kernel, node: Node) -> bool:
         return False
     if first.op == "scatter" and first.attrs["over"]:
         return False
-    if _is_update(state, node) != all(_is_update(state, m) for m in kernel.members):
+    updates = all(_is_update(state, m) for m in kernel.members)
+    if _is_update(state, node) != updates and not _ends(state, kernel, node):
         return False
     return all(("part" in m.attrs) == ("part" in node.attrs) for m in kernel.members)
 
@@ -148,6 +152,12 @@ def _is_update(state: Grouping, node: Node) -> bool:
     return node in state.facts.outputs and any(
         v is node and k.startswith(UPDATE) for k, v in outputs.items()
     )
+
+
+def _ends(state: Grouping, kernel: Kernel, node: Node) -> bool:
+    """Whether a large gradient by a weight ends in its update: nothing else need see it."""
+    large = volume(node.type.sizes) >= LARGE
+    return large and kernel.contraction and _is_update(state, node)
 
 
 def _units(state: Grouping, node: Node, outer: list[Iter]) -> int:

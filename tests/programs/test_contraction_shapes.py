@@ -104,6 +104,25 @@ def test_weights_that_stay_are_copied_to_panels_once():
     assert generate(moved, host()).plan.prepared == 0
 
 
+@pytest.mark.parametrize(("wide", "rows"), [(128, 1), (8, 2)])
+def test_a_large_weight_is_updated_where_its_gradient_is_computed(wide, rows):
+    """The gradient has no memory then. Updates of small weights are kernels that all share."""
+    x, g = tensor("x", (N, ROWS), (C, 300)), tensor("g", (N, ROWS), (D, wide))
+    weight, moment = (tensor(name, (C, 300), (D, wide), role="param") for name in ("w", "m"))
+    moved = b.add(b.mul(moment, b.const(0.9, "f32")), b.dot(x, g, (N,)))
+    updates = {"update:w": b.sub(weight, b.mul(moved, b.const(0.1, "f32"))), "update:m": moved}
+    graph = lower(Graph((x, g, weight, moment), updates))
+    generated = generate(graph, host())
+    assert len(generated.plan.rows) == rows
+    feeds = feeds_of(graph, 33)
+    want = interpret(widen(graph), {k: v.astype("f8") for k, v in feeds.items()})
+    got = run_generated(generated, graph, feeds, checked=True)
+    shared = run_generated(generated, graph, feeds, threads=3)
+    for name, value in want.items():
+        assert np.abs(got[name] - value).max() <= 2e-5 * np.abs(value).max(), name
+        assert np.array_equal(got[name], shared[name]), name
+
+
 @pytest.mark.parametrize("summed", [24, 200])
 def test_every_transposition(summed):
     x, a = tensor("x", (N, ROWS), (C, summed)), tensor("a", (D, 37), (C, summed))
