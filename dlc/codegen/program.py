@@ -23,6 +23,8 @@ from dlc.schedule.slabs import slab_units
 from dlc.schedule.tile import Target, accesses
 from dlc.schedule.work import work_of
 
+LITTLE = 1 << 14
+"""A row that makes so few elements may run early."""
 COPY_ELEMENTS = 4096
 """Elements that one unit of a copy moves."""
 
@@ -62,13 +64,22 @@ class _Step:
     prepares: bool = False
     """Whether it reads bound arrays alone, which no step writes."""
 
+    def waits(self, other: _Step) -> bool:
+        """Whether it may not run beside another step that comes before it."""
+        return bool(self.reads & other.writes or self.writes & other.reads)
+
+    def makes_little(self) -> bool:
+        """Whether little memory is taken longer if it runs early."""
+        made = sum((b.elements for b in self.writes if b.place == "arena"), Size())
+        return made.constant is not None and made.constant <= LITTLE
+
 
 def generate(graph: Graph, machine: Machine) -> Generated:
     """The plan of a lowered graph for a machine."""
     plan = schedule(graph, Target(machine.lanes, machine.registers))
     steps = [_step(k, print_kernel(k, machine.lanes), plan.facts, machine) for k in plan.kernels]
     steps += _updates(plan, steps, machine)
-    steps = _prepared_first(steps)
+    steps = _small_ones_early(_prepared_first(steps))
     keys = {s.text: kernel_key(canonical(s.text), machine) for s in steps}
     readable = {keys[s.text]: s.text for s in steps}
     texts = {key: canonical(text) for key, text in readable.items()}
@@ -223,6 +234,25 @@ def _prepared_first(steps: list[_Step]) -> list[_Step]:
             step.prepares = True
             fixed |= step.writes
     return sorted(steps, key=lambda step: not step.prepares)
+
+
+def _small_ones_early(steps: list[_Step]) -> list[_Step]:
+    """What makes little memory runs as early as it can, beside other rows: that saves barriers."""
+    groups: list[list[_Step]] = []
+    for step in steps:
+        place = len(groups)
+        for k in range(len(groups) - 1, -1, -1):
+            if any(step.waits(other) for other in groups[k]):
+                break
+            if not any(other.chain or other.prepares for other in groups[k]):
+                place = k
+        movable = not step.chain and not step.prepares
+        near = place < len(groups) and (step.makes_little() or place == len(groups) - 1)
+        if movable and near:
+            groups[place].append(step)
+        else:
+            groups.append([step])
+    return [step for group in groups for step in group]
 
 
 def _settled(buffer: Buffer, written: set[Buffer]) -> bool:
