@@ -19,6 +19,8 @@ PANEL_REUSE = 2048
 """An operand that lies well is copied to panels when each element serves so many results."""
 WINDOWED = 0.02
 """Elements more to move for each multiply-add whose lanes lie along a window."""
+COPIED_WEIGHT = 1 << 20
+"""Elements of a weight that may lie in memory twice."""
 PANEL_DEPTH = 32
 """Shorter sums read their operand from the first-level cache however it lies."""
 CROWDED = 1024
@@ -324,6 +326,7 @@ def _copy(layout: Layout, node: Node, reading: Reading, lane: Iter | None) -> Co
 def _settled(layout: Layout, source: Node) -> bool:
     """Whether nothing in the graph changes a weight: then it is copied once for all runs."""
     bound = source.op == "input" and source.attrs["role"] in ("param", "state")
+    bound = bound and volume(source.type.sizes) <= COPIED_WEIGHT
     return bound and UPDATE + source.attrs["name"] not in layout.facts.graph.outputs
 
 
