@@ -1,0 +1,63 @@
+"""A contraction whose lanes are known, as the choice of its tile and blocks looks at it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from dlc.schedule.index import Affine, Iter, at, data_atoms
+from dlc.schedule.kernel import Blocks, Kernel
+from dlc.schedule.plan import PARTS
+from dlc.schedule.tile import Target, accesses, stride
+
+FEW_ROWS = 4
+"""Rows of the tile for what whole tiles leave of an axis whose size is not known."""
+WIDEST = 4
+"""Vectors in the widest panel, or tile."""
+LINE = 64
+"""Bytes of a cache line."""
+
+
+@dataclass(frozen=True, slots=True)
+class Product:
+    """What the choice of a contraction's tile looks at: of each load how far its loops move."""
+
+    kernel: Kernel
+    target: Target
+    lane: Iter
+    loads: tuple[dict[Iter, int], ...]
+    indexed: tuple[frozenset[Iter], ...]
+    """The loops that indices from memory vary with, of each load."""
+    reduced: tuple[Iter, ...]
+
+
+def product_of(kernel: Kernel, target: Target, lane: Iter) -> Product:
+    """What a kernel multiplies. Its reduced loops are sorted: those that move the farthest first."""
+    nest = kernel.nests[0]
+    offsets = [a.offset for a in accesses(kernel) if a.nest is nest and not a.store]
+    loads = tuple({i: stride(o, i) for i in o.iters} for o in offsets)
+    rows = [load for load in loads if lane not in load]
+    nest.reduced.sort(key=lambda i: [-max(o.get(i, 0) for o in f) for f in (rows, loads) if f])
+    indexed = tuple(_indexed(o) for o in offsets)
+    return Product(kernel, target, lane, loads, indexed, tuple(nest.reduced))
+
+
+def _indexed(offset: Affine) -> frozenset[Iter]:
+    found = [data.value.deps for data in data_atoms(offset)]
+    return frozenset[Iter]().union(*found)
+
+
+def rows_of(kernel: Kernel) -> list[Iter]:
+    """The free loops beside the lanes."""
+    return [i for i in kernel.outer if i != kernel.lane and i not in kernel.single]
+
+
+def turns(kernel: Kernel, iter: Iter) -> int | None:
+    """The most turns of a reduced loop in a unit, or in a part, if they are known."""
+    size = iter.size.constant
+    return -(-size // PARTS) if size is not None and iter in kernel.parts else size
+
+
+def local(kernel: Kernel, blocks: Blocks, iter: Iter) -> Affine:
+    """The index of a loop, counted from where the unit or the chunk begins in it."""
+    cut = iter in kernel.units or iter in blocks.chunks
+    return at(iter) - at(blocks.starts[iter]) if cut else at(iter)

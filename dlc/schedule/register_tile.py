@@ -1,0 +1,136 @@
+"""The register tile of a contraction: the one with the fewest cycles for each multiply-add."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from math import prod
+
+from dlc.schedule.facts import estimate, volume
+from dlc.schedule.index import Iter
+from dlc.schedule.product import FEW_ROWS, LINE, WIDEST, Product, rows_of
+
+INDEX = 6
+"""Loads that take as long as finding an element by an index from memory."""
+LATENCY = 4
+"""Cycles that a step of the reduced loops takes at least: a multiply-add waits for the last one."""
+PRODUCTS_A_CYCLE = 2
+"""Vector multiply-adds; where wide vectors have one unit alone, other costs weigh less."""
+MOST_ROWS = 14
+RUN_TIME = 1.05
+"""Rows of known number, which lie nearer, are preferred so much."""
+SHORT = 9
+"""An axis so short (the taps of a window) may stand in the tile as a whole."""
+BYTES_A_CYCLE = ((24e3, 64.0), (400e3, 24.0), (float("inf"), 8.0))
+"""What a core can fetch from its caches, by the bytes that the reduced loops go through."""
+
+
+def choose_tile(product: Product) -> None:
+    """The register tile with the fewest cycles for each multiply-add."""
+    kernel, lane, lanes = product.kernel, product.lane, product.target.lanes
+    assert lane.size.constant is not None
+    panels = -(-lane.size.constant // lanes)
+    best: tuple[float, int, int] | None = None
+    for vectors in range(1, min(WIDEST, panels) + 1):
+        waste = -(-panels // vectors) * vectors / panels
+        for rows in _row_tiles(product):
+            if _registers(product, rows, vectors) >= product.target.registers:
+                continue
+            cost = _cost(product, rows, vectors) * waste
+            far = max((o.get(i, 0) for i in rows for o in product.loads), default=0)
+            rank = (round(cost, 2), far, -vectors * prod(rows.values()))
+            if best is None or rank < best:
+                best = rank
+                kernel.tile = {lane: vectors * lanes}
+                kernel.tile |= {i: n for i, n in rows.items() if n > 1}
+    tiled = [i for i in kernel.outer if i in kernel.tile and i != lane]
+    rest = [i for i in kernel.outer if i != lane and i not in tiled]
+    parts = [i for i in rest if i in kernel.parts.values()]
+    phases = [i for i in rest if i in kernel.single and i not in parts]
+    rest = [i for i in rest if i not in kernel.single]
+    kernel.outer = [*parts, lane, *rest, *tiled, *phases]  # neighbours differ in what they cost
+
+
+def _row_tiles(product: Product) -> Iterator[dict[Iter, int]]:
+    """Tiles over the other free axes: of none, of one axis, or of two, one of which it divides."""
+    rows = rows_of(product.kernel)
+    yield {}
+    for row in rows:
+        known = row.size.constant
+        for count in range(2, MOST_ROWS + 1):
+            if known is not None and count > known:
+                break
+            yield {row: count}
+            for other in rows:
+                if other != row:
+                    for more in _whole_or_few(other):
+                        yield {other: more, row: count}
+
+
+def _whole_or_few(iter: Iter) -> Iterator[int]:
+    """Two or three of an axis that they divide, or all of a short one."""
+    size = iter.size.constant
+    if size is not None:
+        yield from (n for n in (2, 3) if size % n == 0)
+        if 3 < size <= SHORT:
+            yield size
+
+
+def _registers(product: Product, rows: dict[Iter, int], vectors: int) -> int:
+    """Accumulators, one for the other operand, and the vectors of the lane operand.
+
+    These need none where each meets one row: then multiply-adds read them from memory.
+    """
+    wide = [load for load in product.loads if product.lane in load]
+    once = all(i in load for load in wide for i, n in rows.items() if n > 1)
+    return prod(rows.values()) * vectors + (1 if once else vectors) + 1
+
+
+def _cost(product: Product, rows: dict[Iter, int], vectors: int) -> float:
+    """Cycles a multiply-add of one vector, what whole tiles leave of an axis included."""
+    cost = _cycles(product, rows, vectors) / (prod(rows.values()) * vectors)
+    for iter, count in rows.items():
+        size = estimate(iter.size)
+        left = size % count if size > count else 0
+        if left:
+            few = left if iter.size.constant is not None else FEW_ROWS
+            less = _cycles(product, {**rows, iter: few}, vectors) / vectors * -(-left // few)
+            less /= prod(n for i, n in rows.items() if i != iter)
+            cost = (cost * (size - left) + less) / size
+        elif size < count:
+            cost *= count / size
+        if iter.size.constant is None:
+            cost *= RUN_TIME
+    return cost
+
+
+def _cycles(product: Product, rows: dict[Iter, int], vectors: int) -> float:
+    """Of one step of the reduced loops: by multiply-adds, by loads, by latency, by bytes."""
+    products = prod(rows.values()) * vectors
+    loads, fetched, footprint = 0, 0.0, 0.0
+    for load, indexed in zip(product.loads, product.indexed, strict=True):
+        places = prod([n for i, n in rows.items() if i in load])
+        if indexed:
+            loads += INDEX * prod([n for i, n in rows.items() if i in indexed])
+        wide = product.lane in load
+        loads += places * (vectors if wide else 1)
+        if wide:
+            fetched += 4.0 * places * vectors * product.target.lanes
+            continue
+        fetched += _fetched(product, load, rows)
+        parts = product.kernel.parts
+        steps = volume([i.size for i in product.reduced if i in load and i not in parts])
+        footprint += 4.0 * steps * places
+    rate = next(rate for limit, rate in BYTES_A_CYCLE if footprint <= limit)
+    return max(products / PRODUCTS_A_CYCLE, loads / 2, LATENCY * 1.0, fetched / rate)
+
+
+def _fetched(product: Product, load: dict[Iter, int], rows: dict[Iter, int]) -> float:
+    """New bytes that rows touch at each step; windows that overlap are fetched once."""
+    if not product.reduced or product.reduced[-1] not in load:
+        return 0.0
+    inner = 4.0 * load[product.reduced[-1]]
+    steps = {load[i] for i in product.reduced if i in load}
+    apart = [i for i in rows if i in load and load[i] not in steps]
+    near = [i for i in apart if 4 * load[i] * rows[i] <= LINE]
+    lines = prod(rows[i] for i in apart if i not in near)
+    return lines * min(inner, LINE)
