@@ -31,7 +31,7 @@ class Product:
 
 
 def product_of(kernel: Kernel, target: Target, lane: Iter) -> Product:
-    """What a kernel multiplies. Its reduced loops are sorted: those that move the farthest first."""
+    """What a kernel multiplies. Its reduced loops are sorted: those that move farthest first."""
     nest = kernel.nests[0]
     offsets = [a.offset for a in accesses(kernel) if a.nest is nest and not a.store]
     loads = tuple({i: stride(o, i) for i in o.iters} for o in offsets)
