@@ -145,7 +145,7 @@ class Access:
             if node.op == "add":
                 return a + b
             if node.op == "mul":
-                return a * b.const
+                return a * b.const if a.terms else b * a.const
             return a // b.const if node.op == "floordiv" else a % b.const
         return at(Data(self.pull(node, env, tests), Size.of(_positions(node)), sure=True))
 
