@@ -11,10 +11,8 @@ from dlc.codegen.text import Coords
 from dlc.graph import ITEM_BYTES
 from dlc.schedule.index import Affine, Iter, at, substitute
 from dlc.schedule.kernel import Accumulate, Blocks, Buffer, Expr, Nest, Staged, Store
-from dlc.schedule.tile import stride
+from dlc.schedule.tile import LINE
 
-LINE = 64
-"""Bytes of a cache line."""
 ROWS_AHEAD = 2
 """So far ahead rows that are copied are asked for."""
 
@@ -208,7 +206,7 @@ class ContractionPrinter(Printer):
         assert copy.offset is not None
         assert load.offset is not None
         self.tile, dtype = {}, buffer.dtype
-        later = load.offset + stride(load.offset, staged.loops[-1]) * ROWS_AHEAD
+        step = load.offset.step(staged.loops[-1], 1)
         end = self.ends.get(along, self.size(along.size))
 
         def inside() -> None:
@@ -216,7 +214,8 @@ class ContractionPrinter(Printer):
             mask = f"below({end} - {self.name(along)})"
             value = f"load_masked_{dtype}({self.argument(buffer)}, {source}, {mask})"
             self.line(f"store_{dtype}({self.argument(target)}, {to}, {value})")
-            self.prefetch(buffer, later, {})
+            if step is not None:
+                self.prefetch(buffer, load.offset + step * ROWS_AHEAD, {})
 
         self.nested(list(staged.loops), lambda: self.over(along, self.lanes, inside))
 

@@ -9,10 +9,10 @@ from dlc.graph import Axis, DType, Size
 from dlc.schedule.facts import estimate, volume
 from dlc.schedule.index import START, Iter
 from dlc.schedule.kernel import Blocks, Buffer, Kernel
-from dlc.schedule.product import FEW_ROWS, LINE, Product, local, product_of, rows_of, turns
+from dlc.schedule.product import FEW_ROWS, Product, local, product_of, rows_of, turns
 from dlc.schedule.register_tile import choose_tile
 from dlc.schedule.staging import stage
-from dlc.schedule.tile import Target
+from dlc.schedule.tile import LINE, Target
 
 PANEL = 16 * 1024
 """Bytes of the lane operand that the tiles of a unit share: they stay in the first cache."""
@@ -50,20 +50,21 @@ def cut_contraction(kernel: Kernel, target: Target, lane: Iter) -> None:
 
 def _block(product: Product) -> None:
     """Chunks of the reduced loops, the size of a unit, staging, and where the sums lie."""
-    kernel, lane = product.kernel, product.lane
+    kernel = product.kernel
     iters = [*kernel.outer, *product.reduced]
     starts = {i: Iter(Axis(f"{START}{i.axis.name}", -next(_unique)), i.size) for i in iters}
     extent = _extents(product)
     blocks = Blocks(extent, _remainder(kernel), _chunks(product), starts)
     kernel.blocks = blocks
     kernel.units = [i for i in kernel.outer if _count(i, extent[i]) != Size.of(1)]
-    if blocks.chunks:
-        kernel.units.sort(key=lambda i: i == lane)  # units side by side share staged rows
     blocks.alone = _alone(product, blocks)
     stage(product, blocks)
     plain = len(kernel.nests) == 1 and all(s.expr.op == "ref" for s in kernel.nests[0].after)
     if (blocks.chunks and not plain) or _epilogue(kernel) > DEAR_EPILOGUE:
         _keep_sums(kernel, blocks)
+    elif blocks.chunks and product.lane in kernel.units:
+        kernel.units.sort(key=lambda i: i == product.lane)
+        blocks.run = -(-(product.lane.size.constant or 0) // extent[product.lane])
 
 
 def _count(iter: Iter, extent: int) -> Size:

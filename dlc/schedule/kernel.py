@@ -160,6 +160,8 @@ class Blocks:
     """The unit's sums, in the thread's own memory."""
     sums_at: Affine = field(default_factory=Affine)
     staged: tuple[Staged, ...] = ()
+    run: int = 1
+    """Units side by side along the lanes that share staged rows; they are then neighbours."""
     alone: int = 0
     """Elements along the lanes in the tile of a last row that is left alone; 0: none is wider."""
 
@@ -227,12 +229,7 @@ class Kernel:
     @property
     def run(self) -> int:
         """Units side by side along the lanes, which a call computes as one; 1 where it does not."""
-        blocks, lane = self.blocks, self.lane
-        if blocks is None or blocks.sums is not None or not blocks.chunks:
-            return 1
-        if lane is None or lane not in self.units[-1:]:
-            return 1
-        return -(-(lane.size.constant or 0) // blocks.extent[lane])
+        return self.blocks.run if self.blocks is not None else 1
 
     def step(self, iter: Iter, lanes: int) -> int:
         """How far an outer loop over `iter` moves at once."""

@@ -14,6 +14,7 @@ from dlc.schedule.facts import PART, Facts, Reading, estimate, is_contraction, v
 from dlc.schedule.index import Iter, bounds
 from dlc.schedule.kernel import Buffer
 from dlc.schedule.reduction import fold_chain, is_view
+from dlc.schedule.tile import CROWDED
 
 PANEL_REUSE = 2048
 """An operand that lies well is copied to panels when each element serves so many results."""
@@ -23,8 +24,6 @@ COPIED_WEIGHT = 1 << 20
 """Elements of a weight that may lie in memory twice."""
 PANEL_DEPTH = 32
 """Shorter sums read their operand from the first-level cache however it lies."""
-CROWDED = 1024
-"""Elements at multiples of so many bytes share few sets of the first cache."""
 
 
 @dataclass(frozen=True, slots=True)

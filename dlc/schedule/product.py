@@ -13,8 +13,6 @@ FEW_ROWS = 4
 """Rows of the tile for what whole tiles leave of an axis whose size is not known."""
 WIDEST = 4
 """Vectors in the widest panel, or tile."""
-LINE = 64
-"""Bytes of a cache line."""
 
 
 @dataclass(frozen=True, slots=True)

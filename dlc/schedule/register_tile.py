@@ -7,7 +7,8 @@ from math import prod
 
 from dlc.schedule.facts import estimate, volume
 from dlc.schedule.index import Iter
-from dlc.schedule.product import FEW_ROWS, LINE, WIDEST, Product, rows_of
+from dlc.schedule.product import FEW_ROWS, WIDEST, Product, rows_of
+from dlc.schedule.tile import LINE
 
 INDEX = 6
 """Loads that take as long as finding an element by an index from memory."""

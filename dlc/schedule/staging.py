@@ -9,13 +9,11 @@ from dlc.graph import Size
 from dlc.schedule.facts import estimate
 from dlc.schedule.index import Affine, Iter, Rem, at
 from dlc.schedule.kernel import Blocks, Buffer, Expr, Kernel, Staged
-from dlc.schedule.product import LINE, WIDEST, Product, local, rows_of, turns
-from dlc.schedule.tile import stride
+from dlc.schedule.product import WIDEST, Product, local, rows_of, turns
+from dlc.schedule.tile import CROWDED, LINE, stride
 
 STAGED_ROWS = 16
 """Staging pays when so many rows use each element."""
-CROWDED = 1024
-"""Rows at multiples of so many bytes share few sets of the first cache."""
 SETS, WAYS = 64, 4
 """The first cache: its sets, and how many lines of each are left beside the lane operand."""
 

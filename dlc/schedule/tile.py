@@ -19,6 +19,10 @@ ALONG, LONG = 4, 32
 """The most vectors of a sum along the lanes; sums of fewer terms have one vector."""
 SUMS, FEWEST_UNITS = 12, 8
 """The most sums beside each other; so many units are left for threads."""
+LINE = 64
+"""Bytes of a cache line."""
+CROWDED = 1024
+"""Elements at multiples of so many bytes share few sets of the first cache."""
 FEW, CHOICES = 4, 16
 """Loops of so few values, and of so many together, are unrolled where they decide something."""
 
