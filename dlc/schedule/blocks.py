@@ -62,9 +62,10 @@ def _block(product: Product) -> None:
     plain = len(kernel.nests) == 1 and all(s.expr.op == "ref" for s in kernel.nests[0].after)
     if (blocks.chunks and not plain) or _epilogue(kernel) > DEAR_EPILOGUE:
         _keep_sums(kernel, blocks)
-    elif blocks.chunks and product.lane in kernel.units:
-        kernel.units.sort(key=lambda i: i == product.lane)
-        blocks.run = -(-(product.lane.size.constant or 0) // extent[product.lane])
+    if blocks.chunks and product.lane in kernel.units:
+        kernel.units.sort(key=lambda i: i == product.lane)  # the next unit reads the same rows
+        if blocks.sums is None:
+            blocks.run = -(-(product.lane.size.constant or 0) // extent[product.lane])
 
 
 def _count(iter: Iter, extent: int) -> Size:
