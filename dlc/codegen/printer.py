@@ -262,15 +262,16 @@ class Printer(Sums):
             self.line(f"store_strided_{dtype}({base}, {where}, {stride}, {value}, {mask})")
             return
         room = self.roomy(buffer, coords) and self.owned(buffer, offset)
-        if room or self.tail(coords) is None:
+        left = None if room else self.left(coords)
+        if left is None:
             if s.add:
                 value = f"add(load_{dtype}({base}, {where}), {value})"
             self.line(f"store_{dtype}({base}, {where}, {value})")
             return
-        mask = self.safe(None, coords)
         if s.add:
-            value = f"add(load_masked_{dtype}({base}, {where}, {mask}), {value})"
-        self.line(f"store_masked_{dtype}({base}, {where}, {value}, {mask})")
+            before = f"load_masked_{dtype}({base}, {where}, {self.safe(None, coords)})"
+            value = f"add({before}, {value})"
+        self.line(f"store_below_{dtype}({base}, {where}, {value}, {left})")
 
     def turn(self) -> None:
         """A transposition in square blocks; the rest row by row.

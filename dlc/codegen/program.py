@@ -164,8 +164,9 @@ def kernel(lo, hi, args):
     for unit in range(lo, hi):
         start = unit * {COPY_ELEMENTS}
         for i in range(start, imin(start + {COPY_ELEMENTS}, n2), {lanes}):
-            m = below(n2 - i)
-            store_masked_{dtype}(p1_old, i, load_masked_{dtype}(p0_new, i, m), m)
+            left = n2 - i
+            v = load_masked_{dtype}(p0_new, i, below(left))
+            store_below_{dtype}(p1_old, i, v, left)
 """
     units = (old.elements + (COPY_ELEMENTS - 1)) // COPY_ELEMENTS
     arguments: list[Argument] = [new, old, old.elements]

@@ -152,7 +152,7 @@ class Values(KernelText):
         start, stride = self.scalar(offset, coords), self.size(step)
         if stride != "1":
             return f"load_strided_{dtype}({base}, {start}, {stride}, {self.safe(mask, coords)})"
-        if mask is None and (self.roomy(buffer, coords) or self.tail(coords) is None):
+        if mask is None and (self.roomy(buffer, coords) or self.left(coords) is None):
             return f"load_{dtype}({base}, {start})"
         return f"load_masked_{dtype}({base}, {start}, {self.safe(mask, coords)})"
 
@@ -172,8 +172,7 @@ class Values(KernelText):
 
     def safe(self, mask: str | None, coords: Coords) -> str:
         """The mask that keeps a load or store inside its axis."""
-        tail = self.tail(coords)
-        parts = [m for m in (mask, tail) if m is not None]
+        parts = [m for m in (mask, self.tail(coords)) if m is not None]
         if not parts:
             return "all_lanes()"
         return parts[0] if len(parts) == 1 else f"and_({parts[0]}, {parts[1]})"
@@ -196,7 +195,12 @@ class Values(KernelText):
         return -(-lane.size.constant // self.lanes) * self.lanes % self.kernel.tile[lane] > 0
 
     def tail(self, coords: Coords) -> str | None:
-        """The mask of lanes inside the lane axis; None where all always are."""
+        """The mask of these lanes."""
+        left = self.left(coords)
+        return None if left is None else self.shared(f"below({left})", "m")
+
+    def left(self, coords: Coords) -> str | None:
+        """How many lanes are inside the lane axis, or more; None where all always are."""
         lane = self.kernel.lane
         if self.full:
             return None
@@ -206,15 +210,8 @@ class Values(KernelText):
         whole = known is not None and known % self.lanes == 0 and not self.flat
         if whole and not self.beyond(coords):
             return None
-        key = ("tail", coords.get(lane, 0))
-        for scope in reversed(self.scopes):
-            if key in scope:
-                return scope[key]
-        name = self.fresh("m")
         start = self.iter_text(lane, coords)
-        self.line(f"{name} = below({self.size(lane.size)} - ({start}))")
-        self.scopes[-1][key] = name
-        return name
+        return self.shared(f"{self.size(lane.size)} - ({start})")
 
     def scalar(self, index: Affine, coords: Coords) -> str:
         """An index as an integer; of the first lane where it varies with the lanes.

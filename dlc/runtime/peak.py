@@ -127,8 +127,8 @@ def _copy(machine: Machine) -> str:
     whole = n2 // {lanes} * {lanes}
     for i in range(0, whole, {lanes}):
         store_f32(p1_out, i, load_f32(p0_x, i))
-    m = below(n2 - whole)
-    store_masked_f32(p1_out, whole, load_masked_f32(p0_x, whole, m), m)
+    left = n2 - whole
+    store_below_f32(p1_out, whole, load_masked_f32(p0_x, whole, below(left)), left)
 """
 
 

@@ -20,8 +20,7 @@ TEXT = """
 def kernel(lo, hi, args):  # model.dl:3
     x = argument(args, 0)
     for unit in range(lo, hi):
-        m = below(argument(args, 1) - unit)
-        store_masked_f32(x, unit, FORMULA, m)
+        store_below_f32(x, unit, FORMULA, argument(args, 1) - unit)
 """
 
 

@@ -65,7 +65,7 @@ def test_masked_lanes_touch_no_memory(native, dtype, fenced):
     body = (
         "m = below(c)\n"
         f"v = load_masked_{dtype}(a, b, m)\n"
-        f"store_masked_{dtype}(a, b, v, m)\n"
+        f"store_below_{dtype}(a, b, v, c)\n"
         f"store_{dtype}(d, 0, v)\n"
         f"store_{dtype}(e, 0, load_strided_{dtype}(a, b, 1, m))\n"
         f"store_strided_{dtype}(a, b, 1, v, m)"
@@ -79,6 +79,18 @@ def test_masked_lanes_touch_no_memory(native, dtype, fenced):
         assert_array_equal(whole[:count], x[start:])
         assert_array_equal(strided, whole)
         assert not whole[count:].any()
+
+
+def test_the_first_lanes_are_stored(native, dtype):
+    lanes, x = native.lanes, numbers(dtype, 300)
+    body = f"store_below_{dtype}(a, 5, load_{dtype}(b, 7), c)"
+    for count in range(-lanes, lanes + 3):
+        out = np.zeros(50, KINDS[dtype])
+        native.call(body, 0, 1, out, x, count)
+        stored = min(max(count, 0), lanes)
+        assert_array_equal(out[5 : 5 + stored], x[7 : 7 + stored])
+        assert not out[:5].any()
+        assert not out[5 + stored :].any()
 
 
 def test_strides(native, dtype):

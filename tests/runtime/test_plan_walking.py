@@ -23,9 +23,9 @@ def kernel(lo, hi, args):
     y = argument(args, 1)
     n = argument(args, 2)
     for unit in range(lo, hi):
-        m = below(n - unit * {LANES})
-        v = load_masked_f32(x, unit * {LANES}, m)
-        store_masked_f32(y, unit * {LANES}, add(v, v), m)
+        left = n - unit * {LANES}
+        v = load_masked_f32(x, unit * {LANES}, below(left))
+        store_below_f32(y, unit * {LANES}, add(v, v), left)
 """
 ROTATE = f"""
 def kernel(lo, hi, args):   # y[i] = x[n - 1 - i] + w[0]: reads what other threads wrote
@@ -34,9 +34,9 @@ def kernel(lo, hi, args):   # y[i] = x[n - 1 - i] + w[0]: reads what other threa
     n = argument(args, 2)
     w = splat_f32(argument(args, 3), 0)
     for unit in range(lo, hi):
-        m = below(n - unit * {LANES})
-        v = load_strided_f32(x, n - 1 - unit * {LANES}, -1, m)
-        store_masked_f32(y, unit * {LANES}, add(v, w), m)
+        left = n - unit * {LANES}
+        v = load_strided_f32(x, n - 1 - unit * {LANES}, -1, below(left))
+        store_below_f32(y, unit * {LANES}, add(v, w), left)
 """
 COUNT = """
 def kernel(lo, hi, args):

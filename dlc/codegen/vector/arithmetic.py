@@ -220,12 +220,13 @@ def _logic() -> list[Function]:
         fixed("all_lanes", "mask", (), lambda e, a: e.const(1, ir.IntType(1))),
         fixed("no_lanes", "mask", (), lambda e, a: e.const(0, ir.IntType(1))),
         fixed("mask_of", "mask", (types.boolean,), lambda e, a: e.splat(a[0])),
-        fixed("below", "mask", (INT,), _below),
+        fixed("below", "mask", (INT,), below),
         fixed("any_lane", types.boolean, ("mask",), lambda e, a: e.any(a[0])),
     ]
 
 
-def _below(e: Emit, a: Sequence[Value]) -> Value:
+def below(e: Emit, a: Sequence[Value]) -> Value:
+    """The mask of the first lanes, as many as the number says."""
     b, top = e.builder, ir.Constant(I64, e.lanes)
     small = b.select(b.icmp_signed("<", a[0], top), a[0], top)
     zero = ir.Constant(I64, 0)

@@ -9,6 +9,7 @@ from llvmlite import ir
 from numba.core import types
 
 from dlc.codegen.machine import Machine
+from dlc.codegen.vector.arithmetic import below
 from dlc.codegen.vector.casts import from_bits, to_bits
 from dlc.codegen.vector.define import INT, VOID, Call, Function, fixed
 from dlc.codegen.vector.emit import Emit, Value, index
@@ -92,15 +93,46 @@ def _masked(dtype: DType) -> list[Function]:
         return from_bits(e, bits, dtype)
 
     def store(e: Emit, a: Sequence[Value]) -> None:
-        bits = to_bits(e, a[2], dtype)
-        pointer = e.builder.bitcast(e.pointer(a[0], a[1], element), ir.PointerType(bits.type))
-        name = f"llvm.masked.store.v{e.lanes}{_name(element)}.p0"
-        e.call(name, ir.VoidType(), bits, pointer, ir.Constant(I32, align), a[3])
+        bits, (base, offset, _, count) = to_bits(e, a[2], dtype), a
+        pointer = e.builder.bitcast(e.pointer(base, offset, element), ir.PointerType(bits.type))
+        if e.machine.has("avx512bw"):
+            name = f"llvm.masked.store.v{e.lanes}{_name(element)}.p0"
+            mask = below(e, (count,))
+            e.call(name, ir.VoidType(), bits, pointer, ir.Constant(I32, align), mask)
+            return
+        whole = e.builder.icmp_signed(">=", count, index(e.lanes))
+        with e.builder.if_else(whole, likely=True) as (then, otherwise):
+            with then:
+                e.builder.store(bits, pointer, align=align)
+            with otherwise:
+                _store_first(e, base, offset, bits, count, align)
 
     return [
         fixed(f"load_masked_{dtype}", lanes, (INT, INT, "mask"), load),
-        fixed(f"store_masked_{dtype}", VOID, (INT, INT, lanes, "mask"), store),
+        fixed(f"store_below_{dtype}", VOID, (INT, INT, lanes, INT), store),
     ]
+
+
+def _store_first(
+    e: Emit, base: Value, offset: Value, bits: Value, count: Value, align: int
+) -> None:
+    """The first `count` elements, fewer than all: by halves, quarters, and so on.
+
+    A masked store of AVX takes 5 ns on Zen 3, and others take a branch for each element.
+    """
+    b, element, half = e.builder, bits.type.element, e.lanes // 2
+    count = b.select(b.icmp_signed(">", count, index(0)), count, index(0))
+    while half:
+        low, high = (e.shuffle(bits, range(k, k + half)) for k in (0, half))
+        stored, before = b.icmp_unsigned("!=", b.and_(count, index(half)), index(0)), b.block
+        with b.if_then(stored):
+            where = e.pointer(base, b.add(offset, b.and_(count, index(-2 * half))), element)
+            b.store(low, b.bitcast(where, ir.PointerType(low.type)), align=align)
+            inside = b.block
+        bits = b.phi(low.type)
+        bits.add_incoming(low, before)
+        bits.add_incoming(high, inside)
+        half //= 2
 
 
 def _indexed(dtype: DType) -> list[Function]:
