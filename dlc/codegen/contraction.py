@@ -113,7 +113,7 @@ class ContractionPrinter(Printer):
             if size.constant is None or size.constant % extent:
                 end = self.named(iter, "end", f"imin({end}, {self.size(size)})")
             self.ends[iter] = end
-        if iter in self.cut.remainder:
+        if iter in self.cut.remainder or (iter == self.kernel.lane and self.cut.last):
             tile = self.kernel.tile[iter]
             count = f"({end} - {begin})" if begin != "0" else end
             text = f"{count} // {tile} * {tile}"
@@ -186,7 +186,7 @@ class ContractionPrinter(Printer):
         assert offset is not None
         assert staged.copy.buffer is not None
         lane, store = staged.along, Store(staged.copy.buffer, staged.copy.offset, staged.load)
-        width = self.kernel.tile[lane]
+        width = self.tile[lane]
         whole, self.tile = self.tile, {lane: width}
 
         def inside() -> None:
@@ -261,7 +261,7 @@ class ContractionPrinter(Printer):
         iter, rest = iters[0], iters[1:]
         step = self.kernel.tile.get(iter, 1)
         if iter == self.kernel.lane:
-            self.over(iter, step, lambda: _all([self.stage_panel, partial(self.tiles, rest)]))
+            self.columns(iter, lambda: _all([self.stage_panel, partial(self.tiles, rest)]))
             return
         if iter not in self.cut.remainder:
             self.over(iter, step, lambda: self.tiles(rest))
@@ -279,6 +279,20 @@ class ContractionPrinter(Printer):
         self.ranged(iter, self.whole[iter], self.few.get(iter, end), few, inside)
         self.tile = whole
         self.clamped.discard(iter)
+
+    def columns(self, lane: Iter, inside: Callable[[], None]) -> None:
+        """The loop along the lanes; a narrower tile does what whole ones leave."""
+        step, last = self.kernel.tile[lane], self.cut.last
+        if not last:
+            self.over(lane, step, inside)
+            return
+        end = self.ends.get(lane, self.size(lane.size))
+        self.full = True
+        self.ranged(lane, self.begin(lane), self.whole[lane], step, inside)
+        self.full = False
+        whole, self.tile = self.tile, {**self.tile, lane: last}
+        self.ranged(lane, self.whole[lane], end, last, inside)
+        self.tile = whole
 
     def alone(self) -> None:
         """The last row where it is left alone: more vectors of it."""

@@ -261,7 +261,7 @@ class Printer(Sums):
                 value = f"add(load_strided_{dtype}({base}, {where}, {stride}, {mask}), {value})"
             self.line(f"store_strided_{dtype}({base}, {where}, {stride}, {value}, {mask})")
             return
-        room = self.roomy(buffer, coords) and self.owned(buffer, offset)
+        room = buffer.padded and self.owned(buffer, offset)
         left = None if room else self.left(coords)
         if left is None:
             if s.add:

@@ -152,7 +152,7 @@ class Values(KernelText):
         start, stride = self.scalar(offset, coords), self.size(step)
         if stride != "1":
             return f"load_strided_{dtype}({base}, {start}, {stride}, {self.safe(mask, coords)})"
-        if mask is None and (self.roomy(buffer, coords) or self.left(coords) is None):
+        if mask is None and (buffer.padded or self.left(coords) is None):
             return f"load_{dtype}({base}, {start})"
         return f"load_masked_{dtype}({base}, {start}, {self.safe(mask, coords)})"
 
@@ -177,22 +177,11 @@ class Values(KernelText):
             return "all_lanes()"
         return parts[0] if len(parts) == 1 else f"and_({parts[0]}, {parts[1]})"
 
-    def roomy(self, buffer: Buffer, coords: Coords) -> bool:
-        """Whether a vector along the lanes lies in the buffer wherever the lane axis ends."""
-        return buffer.padded and (buffer.place == "scratch" or not self.beyond(coords))
-
     def owned(self, buffer: Buffer, offset: Affine) -> bool:
         """Whether what a vector writes behind the lane axis is padding: no loop walks in a row."""
         row = None if buffer.place == "scratch" else buffer.row()
         others = [k for atom, k in offset.terms if self.kernel.lane not in atom_iters(atom)]
         return row is None or all((k - row).at_least(0) for k in others)
-
-    def beyond(self, coords: Coords) -> bool:
-        """Whether a vector of the last tile lies behind the lane axis as a whole."""
-        lane = self.kernel.lane
-        if lane is None or lane.size.constant is None or not coords.get(lane):
-            return False
-        return -(-lane.size.constant // self.lanes) * self.lanes % self.kernel.tile[lane] > 0
 
     def tail(self, coords: Coords) -> str | None:
         """The mask of these lanes."""
@@ -202,14 +191,13 @@ class Values(KernelText):
     def left(self, coords: Coords) -> str | None:
         """How many lanes are inside the lane axis, or more; None where all always are."""
         lane = self.kernel.lane
-        if self.full:
+        if lane is None or self.full:
             return None
-        known = None if lane is None else lane.size.constant
-        if lane is None:
+        known = lane.size.constant
+        if known is not None and known % self.lanes == 0 and not self.flat:
             return None
-        whole = known is not None and known % self.lanes == 0 and not self.flat
-        if whole and not self.beyond(coords):
-            return None
+        if coords.get(lane, 0) + self.lanes < self.tile.get(lane, 0):
+            return None  # of a tile the last vector alone may lie across the end
         start = self.iter_text(lane, coords)
         return self.shared(f"{self.size(lane.size)} - ({start})")
 

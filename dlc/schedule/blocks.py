@@ -57,6 +57,8 @@ def _block(product: Product) -> None:
     blocks = Blocks(extent, _remainder(kernel), _chunks(product), starts)
     kernel.blocks = blocks
     kernel.units = [i for i in kernel.outer if _count(i, extent[i]) != Size.of(1)]
+    panels = -(-(product.lane.size.constant or 0) // product.target.lanes)
+    blocks.last = panels * product.target.lanes % kernel.tile[product.lane]
     blocks.alone = _alone(product, blocks)
     stage(product, blocks)
     plain = len(kernel.nests) == 1 and all(s.expr.op == "ref" for s in kernel.nests[0].after)

@@ -160,6 +160,8 @@ class Blocks:
     """The unit's sums, in the thread's own memory."""
     sums_at: Affine = field(default_factory=Affine)
     staged: tuple[Staged, ...] = ()
+    last: int = 0
+    """Elements along the lanes in the tile behind the whole ones; 0: nothing is left for one."""
     run: int = 1
     """Units side by side along the lanes that share staged rows; they are then neighbours."""
     alone: int = 0

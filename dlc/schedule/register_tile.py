@@ -19,6 +19,8 @@ PRODUCTS_A_CYCLE = 2
 MOST_ROWS = 14
 RUN_TIME = 1.05
 """Rows of known number, which lie nearer, are preferred so much."""
+LAST_TILE = 1.1
+"""A narrower tile for the last columns is a second kernel to compile."""
 SHORT = 9
 """An axis so short (the taps of a window) may stand in the tile as a whole."""
 BYTES_A_CYCLE = ((24e3, 64.0), (400e3, 24.0), (float("inf"), 8.0))
@@ -32,11 +34,13 @@ def choose_tile(product: Product) -> None:
     panels = -(-lane.size.constant // lanes)
     best: tuple[float, int, int] | None = None
     for vectors in range(1, min(WIDEST, panels) + 1):
-        waste = -(-panels // vectors) * vectors / panels
         for rows in _row_tiles(product):
             if _registers(product, rows, vectors) >= product.target.registers:
                 continue
-            cost = _cost(product, rows, vectors) * waste
+            cost = _cost(product, rows, vectors)
+            if last := panels % vectors:
+                less = LAST_TILE * _cost(product, rows, last)
+                cost = (cost * (panels - last) + less * last) / panels
             far = max((o.get(i, 0) for i in rows for o in product.loads), default=0)
             rank = (round(cost, 2), far, -vectors * prod(rows.values()))
             if best is None or rank < best:
