@@ -9,7 +9,7 @@ from dlc.graph import Axis, DType, Size
 from dlc.schedule.facts import estimate, volume
 from dlc.schedule.index import START, Iter
 from dlc.schedule.kernel import Blocks, Buffer, Kernel
-from dlc.schedule.product import FEW_ROWS, Product, local, product_of, rows_of, turns
+from dlc.schedule.product import FEW_ROWS, Product, local, product_of, rows_of, shared_rows, turns
 from dlc.schedule.register_tile import choose_tile
 from dlc.schedule.staging import stage
 from dlc.schedule.tile import LINE, Target
@@ -91,8 +91,7 @@ def _extents(product: Product) -> dict[Iter, int]:
         fine = fine and 4 * prod(trial.values()) <= SUMS
         return fine and units >= (wanted if iter == lane else FEWEST_UNITS)
 
-    wide = [set(load) for load in product.loads if lane in load]
-    shared = [i for i in rows_of(kernel) if all(i in load for load in wide)]
+    shared = shared_rows(product)
     rows = [i for i in reversed(rows_of(kernel)) if i not in shared]
     for iter in [*rows, *reversed(shared), lane]:
         step = kernel.tile.get(iter, 1)

@@ -24,6 +24,8 @@ COPIED_WEIGHT = 1 << 20
 """Elements of a weight that may lie in memory twice."""
 PANEL_DEPTH = 32
 """Shorter sums read their operand from the first-level cache however it lies."""
+FEWEST_LANES = 2
+"""So few lanes are still better than lanes along a summed axis that lies badly."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,7 +186,11 @@ def _insert_copies(facts: Facts, wanted: dict[tuple[Node, Node], Copy]) -> Graph
         by_dot.setdefault(dot, {})[source] = copy
 
     def copied(source: Node, copy: Copy) -> Node:
-        if (source, copy) not in copies:
+        if (source, copy) not in copies and copy.panel and source.attrs.get("copy"):
+            made = new_of.get(source, source)
+            attrs = {**made.attrs, "panel": copy.panel, "order": copy.order}
+            copies[source, copy] = Node(made.op, made.args, made.type, attrs, made.spans, made.path)
+        elif (source, copy) not in copies:
             attrs = {"dims": source.type.dims, "copy": True}
             attrs |= {"last": copy.last} if copy.last else {}
             attrs |= {"panel": copy.panel, "order": copy.order} if copy.panel else {}
@@ -266,12 +272,21 @@ def _larger(a: Size, b: Size) -> Size:
 
 def _choose_lane(layout: Layout, node: Node) -> Iter | None:
     """The free axis whose lanes cost the fewest bytes to move; None if none serves."""
+    wide = _best_lane(layout, node, layout.lanes // 2)
+    chosen = _best_lane(layout, node, FEWEST_LANES) if wide is None else wide
+    if chosen is not None:
+        layout.lane[node] = chosen
+    return chosen
+
+
+def _best_lane(layout: Layout, node: Node, least: int) -> Iter | None:
+    """Of the axes that fill so many lanes."""
     facts = layout.facts
     best: tuple[float, int] | None = None
     chosen: Iter | None = None
     order, summed = layout.order(node), facts.reduction(node).iters
     for axis, iter in facts.free(node).items():
-        if iter.size.constant is None or iter.size.constant < layout.lanes // 2 or axis == PART:
+        if iter.size.constant is None or iter.size.constant < least or axis == PART:
             continue
         cost = 0.0 if order[-1] == axis else volume(node.type.sizes) / 4
         for reading in facts.readings[node]:
@@ -289,8 +304,6 @@ def _choose_lane(layout: Layout, node: Node) -> Iter | None:
         rank = (cost * waste, -iter.size.constant)
         if cost != float("inf") and (best is None or rank < best):
             best, chosen = rank, iter
-    if chosen is not None:
-        layout.lane[node] = chosen
     return chosen
 
 
@@ -311,15 +324,25 @@ def _copy(layout: Layout, node: Node, reading: Reading, lane: Iter | None) -> Co
     if lane is None or not any(lane in i.iters for i in reading.env.values()):
         return halo
     place = _place(reading, lane)
-    if place is None or (source.attrs.get("copy") and layout.order(source)[-1] == place):
+    made = source.attrs.get("copy") and place == layout.order(source)[-1]
+    if place is None or (made and not _relaid(layout, source)):
         return halo
     panel = _panel(layout, node, reading, lane)
     panels = Copy(place, panel, _order(layout, node, reading, place)) if panel else Copy(place)
+    if made:
+        return panels if panel else halo
     if layout.order(source)[-1] != place:
         return panels
     whole = source.type.size(place).constant == panel and layout.order(source) == panels.order
     served = _settled(layout, source) or _reuse(layout, node, reading) >= PANEL_REUSE
     return panels if panel > 0 and not whole and served else halo
+
+
+def _relaid(layout: Layout, source: Node) -> bool:
+    """Whether a copy that one contraction reads may lie in panels from the start."""
+    readers = [n for n in layout.facts.real for r in layout.facts.readings[n] if r.source is source]
+    inside = source not in layout.facts.outputs and "panel" not in source.attrs
+    return inside and len(readers) == 1
 
 
 def _settled(layout: Layout, source: Node) -> bool:

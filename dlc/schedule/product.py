@@ -49,6 +49,12 @@ def rows_of(kernel: Kernel) -> list[Iter]:
     return [i for i in kernel.outer if i != kernel.lane and i not in kernel.single]
 
 
+def shared_rows(product: Product) -> list[Iter]:
+    """The free loops beside the lanes that the lane operand varies with: batches of products."""
+    wide = [load for load in product.loads if product.lane in load]
+    return [i for i in rows_of(product.kernel) if all(i in load for load in wide)]
+
+
 def turns(kernel: Kernel, iter: Iter) -> int | None:
     """The most turns of a reduced loop in a unit, or in a part, if they are known."""
     size = iter.size.constant

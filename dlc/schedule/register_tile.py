@@ -7,7 +7,7 @@ from math import prod
 
 from dlc.schedule.facts import estimate, volume
 from dlc.schedule.index import Iter
-from dlc.schedule.product import FEW_ROWS, WIDEST, Product, rows_of
+from dlc.schedule.product import FEW_ROWS, WIDEST, Product, rows_of, shared_rows
 from dlc.schedule.tile import LINE
 
 INDEX = 6
@@ -51,7 +51,8 @@ def choose_tile(product: Product) -> None:
     rest = [i for i in kernel.outer if i != lane and i not in tiled]
     parts = [i for i in rest if i in kernel.parts.values()]
     phases = [i for i in rest if i in kernel.single and i not in parts]
-    rest = [i for i in rest if i not in kernel.single]
+    shared = shared_rows(product)
+    rest = sorted((i for i in rest if i not in kernel.single), key=lambda i: i not in shared)
     kernel.outer = [*parts, lane, *rest, *tiled, *phases]  # neighbours differ in what they cost
 
 
