@@ -113,8 +113,8 @@ class ContractionPrinter(Printer):
             if size.constant is None or size.constant % extent:
                 end = self.named(iter, "end", f"imin({end}, {self.size(size)})")
             self.ends[iter] = end
-        if iter in self.cut.remainder or (iter == self.kernel.lane and self.cut.last):
-            tile = self.kernel.tile[iter]
+        if self.leaves(iter):
+            tile = self.kernel.tile.get(iter) or self.cut.known[iter]
             count = f"({end} - {begin})" if begin != "0" else end
             text = f"{count} // {tile} * {tile}"
             text = text if begin == "0" else f"{begin} + {text}"
@@ -122,6 +122,15 @@ class ContractionPrinter(Printer):
             if iter == self.cut.lonely():
                 left = f"({end} - {whole}) % {self.cut.remainder[iter]}"
                 self.few[iter] = self.named(iter, "few", f"{end} - (1 if {left} == 1 else 0)")
+
+    def leaves(self, iter: Iter) -> bool:
+        """Whether whole tiles may leave something of a loop."""
+        lane_or_rows = self.cut.last > 0 if iter == self.kernel.lane else self.counted(iter)
+        return lane_or_rows or iter in self.cut.remainder
+
+    def counted(self, iter: Iter) -> bool:
+        """Whether another tile does what whole ones leave of a run-time loop."""
+        return bool(self.cut.known) and iter in self.kernel.tile and _runs(iter)
 
     def named(self, iter: Iter, prefix: str, text: str) -> str:
         """A variable for a place in a loop."""
@@ -259,11 +268,15 @@ class ContractionPrinter(Printer):
             self.one_tile()
             return
         iter, rest = iters[0], iters[1:]
-        step = self.kernel.tile.get(iter, 1)
+        step = self.tile.get(iter, 1)
         if iter == self.kernel.lane:
-            self.columns(iter, lambda: _all([self.stage_panel, partial(self.tiles, rest)]))
+            rows = (partial(self.tiles, rest), partial(self.known_rows, rest))
+            self.columns(iter, lambda: _all([self.stage_panel, *rows]))
             return
-        if iter not in self.cut.remainder:
+        if self.counted(iter):
+            self.ranged(iter, self.begin(iter), self.whole[iter], step, lambda: self.tiles(rest))
+            return
+        if iter not in self.cut.remainder or iter not in self.tile:
             self.over(iter, step, lambda: self.tiles(rest))
             return
         end = self.ends.get(iter, self.size(iter.size))
@@ -279,6 +292,17 @@ class ContractionPrinter(Printer):
         self.ranged(iter, self.whole[iter], self.few.get(iter, end), few, inside)
         self.tile = whole
         self.clamped.discard(iter)
+
+    def known_rows(self, iters: list[Iter]) -> None:
+        """What whole tiles leave of a run-time axis, in tiles over the axes of known size."""
+        row = next((i for i in iters if self.counted(i)), None)
+        if row is None:
+            return
+        lane = {i: n for i, n in self.tile.items() if i == self.kernel.lane}
+        whole, self.tile = self.tile, lane | self.cut.known
+        rest, end = [i for i in iters if i != row], self.ends.get(row, self.size(row.size))
+        self.ranged(row, self.whole[row], end, 1, lambda: self.tiles(rest))
+        self.tile = whole
 
     def columns(self, lane: Iter, inside: Callable[[], None]) -> None:
         """The loop along the lanes; a narrower tile does what whole ones leave."""

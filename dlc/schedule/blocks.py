@@ -10,7 +10,7 @@ from dlc.schedule.facts import estimate, volume
 from dlc.schedule.index import START, Iter
 from dlc.schedule.kernel import Blocks, Buffer, Kernel
 from dlc.schedule.product import FEW_ROWS, Product, local, product_of, rows_of, shared_rows, turns
-from dlc.schedule.register_tile import choose_tile
+from dlc.schedule.register_tile import MOST_ROWS, choose_tile, known_rows
 from dlc.schedule.staging import stage
 from dlc.schedule.tile import LINE, Target
 
@@ -53,8 +53,9 @@ def _block(product: Product) -> None:
     kernel = product.kernel
     iters = [*kernel.outer, *product.reduced]
     starts = {i: Iter(Axis(f"{START}{i.axis.name}", -next(_unique)), i.size) for i in iters}
-    extent = _extents(product)
-    blocks = Blocks(extent, _remainder(kernel), _chunks(product), starts)
+    known = known_rows(product)
+    extent = _extents(product, known)
+    blocks = Blocks(extent, _remainder(product, known), _chunks(product), starts, known=known)
     kernel.blocks = blocks
     kernel.units = [i for i in kernel.outer if _count(i, extent[i]) != Size.of(1)]
     panels = -(-(product.lane.size.constant or 0) // product.target.lanes)
@@ -74,10 +75,12 @@ def _count(iter: Iter, extent: int) -> Size:
     return (iter.size + (extent - 1)) // extent
 
 
-def _extents(product: Product) -> dict[Iter, int]:
+def _extents(product: Product, known: dict[Iter, int]) -> dict[Iter, int]:
     """From one tile a unit grows over its rows, then over its columns, while enough remain."""
     kernel, lane = product.kernel, product.lane
-    extent = {i: kernel.tile.get(i, 1) for i in kernel.outer}
+    tile = {**known, **kernel.tile}
+    extent = {i: tile.get(i, 1) for i in kernel.outer}
+    extent |= {i: n for i in known if (n := i.size.constant or 0) <= MOST_ROWS}
     total = volume([i.size for i in [*kernel.outer, *product.reduced]])
     wanted = min(max(total // PRODUCTS, FEWEST_UNITS), MOST_UNITS)
     alone = min(_known([*kernel.outer, *product.reduced]) // ALONE, FEWEST_UNITS)
@@ -94,7 +97,7 @@ def _extents(product: Product) -> dict[Iter, int]:
     shared = shared_rows(product)
     rows = [i for i in reversed(rows_of(kernel)) if i not in shared]
     for iter in [*rows, *reversed(shared), lane]:
-        step = kernel.tile.get(iter, 1)
+        step = tile.get(iter, 1)
         tiles = -(-estimate(iter.size) // step)
         if iter.size.constant is None and step > 1:
             beside = prod(extent[i] for i in rows_of(kernel) if i != iter)
@@ -166,12 +169,12 @@ def _lines(product: Product, steps: dict[Iter, int]) -> int:
     return most
 
 
-def _remainder(kernel: Kernel) -> dict[Iter, int]:
+def _remainder(product: Product, known: dict[Iter, int]) -> dict[Iter, int]:
     """The rows of the smaller tile, for the axes that need one."""
     found = {}
-    for iter, count in kernel.tile.items():
+    for iter, count in {**known, **product.kernel.tile}.items():
         size = iter.size.constant
-        if iter == kernel.lane or (size is not None and size % count == 0):
+        if iter == product.lane or (size is None and known) or (size and size % count == 0):
             continue
         found[iter] = min(FEW_ROWS, count) if size is None else size % count
     return found
@@ -181,7 +184,12 @@ def _alone(product: Product, blocks: Blocks) -> int:
     """A tile of one row needs many vectors, so that they do not wait for each other."""
     kernel, lane, lanes = product.kernel, product.lane, product.target.lanes
     rows = [i for i in kernel.tile if i != lane]
-    if len(rows) != 1 or rows[0].size.constant is not None or lane.size.constant is None:
+    if (
+        blocks.known
+        or len(rows) != 1
+        or rows[0].size.constant is not None
+        or lane.size.constant is None
+    ):
         return 0
     vectors = [-(-lane.size.constant // lanes), blocks.extent[lane] // lanes]
     most = min(VECTORS, product.target.registers - 4)

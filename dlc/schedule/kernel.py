@@ -164,6 +164,8 @@ class Blocks:
     """Elements along the lanes in the tile behind the whole ones; 0: nothing is left for one."""
     run: int = 1
     """Units side by side along the lanes that share staged rows; they are then neighbours."""
+    known: dict[Iter, int] = field(default_factory=dict)
+    """The rows of the tile that does what whole ones leave of a run-time axis, over other axes."""
     alone: int = 0
     """Elements along the lanes in the tile of a last row that is left alone; 0: none is wider."""
 

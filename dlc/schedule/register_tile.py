@@ -32,9 +32,42 @@ def choose_tile(product: Product) -> None:
     kernel, lane, lanes = product.kernel, product.lane, product.target.lanes
     assert lane.size.constant is not None
     panels = -(-lane.size.constant // lanes)
+    widths = range(1, min(WIDEST, panels) + 1)
+    vectors, rows = _best(product, panels, widths, rows_of(kernel))
+    kernel.tile = {lane: vectors * lanes} | rows
+    tiled = [i for i in kernel.outer if i in kernel.tile and i != lane]
+    rest = [i for i in kernel.outer if i != lane and i not in tiled]
+    parts = [i for i in rest if i in kernel.parts.values()]
+    phases = [i for i in rest if i in kernel.single and i not in parts]
+    shared = shared_rows(product)
+    rest = sorted((i for i in rest if i not in kernel.single), key=lambda i: i not in shared)
+    kernel.outer = [*parts, lane, *rest, *tiled, *phases]  # neighbours differ in what they cost
+
+
+def known_rows(product: Product) -> dict[Iter, int]:
+    """The rows of a second tile, over axes of known size, for what the first leaves of another.
+
+    A batch of one, or of few, has no whole tiles along a run-time axis.
+    """
+    kernel = product.kernel
+    if all(i.size.constant is not None for i in kernel.tile):
+        return {}
+    tiled = {i: n for i, n in kernel.tile.items() if i != product.lane and i.size.constant}
+    if tiled:
+        return tiled
+    vectors = kernel.tile[product.lane] // product.target.lanes
+    known = [i for i in rows_of(kernel) if i.size.constant is not None]
+    return _best(product, vectors, range(vectors, vectors + 1), known)[1]
+
+
+def _best(
+    product: Product, panels: int, widths: range, axes: list[Iter]
+) -> tuple[int, dict[Iter, int]]:
+    """Vectors along the lanes, and rows, of the best tile for so many vectors in all."""
     best: tuple[float, int, int] | None = None
-    for vectors in range(1, min(WIDEST, panels) + 1):
-        for rows in _row_tiles(product):
+    found: tuple[int, dict[Iter, int]] = (widths[0], {})
+    for vectors in widths:
+        for rows in _row_tiles(axes):
             if _registers(product, rows, vectors) >= product.target.registers:
                 continue
             cost = _cost(product, rows, vectors)
@@ -45,20 +78,12 @@ def choose_tile(product: Product) -> None:
             rank = (round(cost, 2), far, -vectors * prod(rows.values()))
             if best is None or rank < best:
                 best = rank
-                kernel.tile = {lane: vectors * lanes}
-                kernel.tile |= {i: n for i, n in rows.items() if n > 1}
-    tiled = [i for i in kernel.outer if i in kernel.tile and i != lane]
-    rest = [i for i in kernel.outer if i != lane and i not in tiled]
-    parts = [i for i in rest if i in kernel.parts.values()]
-    phases = [i for i in rest if i in kernel.single and i not in parts]
-    shared = shared_rows(product)
-    rest = sorted((i for i in rest if i not in kernel.single), key=lambda i: i not in shared)
-    kernel.outer = [*parts, lane, *rest, *tiled, *phases]  # neighbours differ in what they cost
+                found = vectors, {i: n for i, n in rows.items() if n > 1}
+    return found
 
 
-def _row_tiles(product: Product) -> Iterator[dict[Iter, int]]:
-    """Tiles over the other free axes: of none, of one axis, or of two, one of which it divides."""
-    rows = rows_of(product.kernel)
+def _row_tiles(rows: list[Iter]) -> Iterator[dict[Iter, int]]:
+    """Tiles over some axes: of none, of one axis, or of two, one of which it divides."""
     yield {}
     for row in rows:
         known = row.size.constant
