@@ -10,7 +10,7 @@ from dlc.codegen.printer import Printer
 from dlc.codegen.text import Coords
 from dlc.graph import ITEM_BYTES
 from dlc.schedule.index import Affine, Iter, at, substitute
-from dlc.schedule.kernel import Accumulate, Blocks, Buffer, Expr, Nest, Staged, Store
+from dlc.schedule.kernel import Accumulate, Blocks, Buffer, Expr, Nest, Staged, Store, Test
 from dlc.schedule.tile import LINE
 
 ROWS_AHEAD = 2
@@ -180,8 +180,9 @@ class ContractionPrinter(Printer):
         self.if_tiles([partial(self.panel, s) for s in self.cut.staged if s.along == lane])
 
     def if_tiles(self, copies: Sequence[Callable[[], None]]) -> None:
-        """Copies, if a tile will read them: a row left alone reads what lies there."""
-        conditions = [f"{end} > {self.begin(i)}" for i, end in self.few.items()]
+        """Copies, if a tile will read them: rows that are left over read what lies there."""
+        ends = [*self.few.items(), *((i, w) for i, w in self.whole.items() if self.counted(i))]
+        conditions = [f"{end} > {self.begin(i)}" for i, end in ends]
         if copies and conditions:
             self.line(f"if {' and '.join(conditions)}:")
             self.scoped(lambda: _all(copies))
@@ -254,6 +255,43 @@ class ContractionPrinter(Printer):
             return
         self.over(iters[0], 1, lambda: self.nested(iters[1:], inside))
 
+    def summed(self, iters: list[Iter], inside: Callable[[], None]) -> None:
+        """Loops over reduced axes, but for what meets the zeros around an operand."""
+        if not iters:
+            inside()
+            return
+        iter, *rest = iters
+        low, high = self.begin(iter), self.ends.get(iter) or self.bounds(iter)[1]
+        for test in self.zeros():
+            if self.skips(iter, test):
+                first, end = self.met(iter, test)
+                low, high = f"imax({low}, {first})", f"imin({high}, {end})"
+        self.ranged(iter, low, high, 1, lambda: self.summed(rest, inside))
+
+    def zeros(self) -> list[Test]:
+        """Where operands are 0 unless these hold."""
+        return [t for s in self.product.body for load in s.expr.args for t in load.zeros]
+
+    def skips(self, iter: Iter, test: Test) -> bool:
+        """Whether a test leaves the same turns of a loop for the whole tile."""
+        loops = [atom for atom, _ in test.index.terms]
+        plain = all(isinstance(a, Iter) for a in loops) and iter in loops
+        return plain and not any(a in self.tile for a in loops if a != iter)
+
+    def met(self, iter: Iter, test: Test) -> tuple[str, str]:
+        """The turns of a loop for which a test holds."""
+        step = test.index.of(iter).constant or 1
+        rest = test.index - at(iter) * step
+        top = rest - (test.size - 1)
+        if step > 0:  # 0 <= step * iter + rest < size
+            return self.divided(rest * -1 + (step - 1), step), self.divided(top * -1 + step, step)
+        return self.divided(top + (-step - 1), -step), self.divided(rest + -step, -step)
+
+    def divided(self, index: Affine, by: int) -> str:
+        """A quotient that is rounded down, of an index that may be negative."""
+        text = self.scalar(index, {})
+        return text if by == 1 else f"floor_div({text}, {by})"
+
     def elements(self, iters: list[Iter], inside: Callable[[], None]) -> None:
         """Loops over all elements of a unit, the lanes innermost."""
         if not iters:
@@ -299,10 +337,10 @@ class ContractionPrinter(Printer):
         if row is None:
             return
         lane = {i: n for i, n in self.tile.items() if i == self.kernel.lane}
-        whole, self.tile = self.tile, lane | self.cut.known
+        whole, self.tile, self.direct = self.tile, lane | self.cut.known, True
         rest, end = [i for i in iters if i != row], self.ends.get(row, self.size(row.size))
         self.ranged(row, self.whole[row], end, 1, lambda: self.tiles(rest))
-        self.tile = whole
+        self.tile, self.direct = whole, False
 
     def columns(self, lane: Iter, inside: Callable[[], None]) -> None:
         """The loop along the lanes; a narrower tile does what whole ones leave."""
@@ -373,7 +411,7 @@ class ContractionPrinter(Printer):
             for coords in self.sum_coords(s):
                 self.accumulate(s, coords, self.product, "")
 
-        self.nested(list(self.product.reduced), step)
+        self.summed(list(self.product.reduced), step)
         if blocks.sums is not None:
             self.keep(s)
         elif blocks.chunks:

@@ -180,15 +180,18 @@ class Access:
         buffer: Buffer | None = None,
         offset: Affine = NOWHERE,
         tests: Tests = (),
+        zeros: Tests = (),
         value: object = None,
         cost: int = 0,
     ) -> Expr:
         """An expression; equal ones are one object."""
-        key = (op, dtype, args, buffer, offset, tests, repr(value))
+        key = (op, dtype, args, buffer, offset, tests, zeros, repr(value))
         if key not in self.interned:
             deps = offset.iters.union(*(a.deps for a in args), *(t.index.iters for t in tests))
             total = cost + sum(a.cost for a in args)
-            self.interned[key] = Expr(op, dtype, args, buffer, offset, tests, value, deps, total)
+            self.interned[key] = Expr(
+                op, dtype, args, buffer, offset, tests, value, deps, total, zeros
+            )
         return self.interned[key]
 
 

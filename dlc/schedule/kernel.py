@@ -90,6 +90,8 @@ class Expr:
     value: object = None
     deps: frozenset[Iter] = frozenset()
     cost: int = 0
+    zeros: tuple[Test, ...] = ()
+    """Of a load: where one of these does not hold it gives 0, from zeros around its buffer."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -167,9 +167,11 @@ def _own(state: _Lowering, key: Key, access: Access, source: Node, env: Env, tes
 
 def read(access: Access, buffer: Buffer, env: Env, tests: Tests) -> Expr:
     """A load; tests that the buffer's halo covers fall away."""
-    kept = tuple(t for t in tests if not _covered(buffer, env, t))
+    zeros = tuple(t for t in tests if _covered(buffer, env, t))
+    kept = tuple(t for t in tests if t not in zeros)
+    offset = buffer.offset(env)
     return access.make(
-        "load", buffer.dtype, buffer=buffer, offset=buffer.offset(env), tests=kept, cost=1
+        "load", buffer.dtype, buffer=buffer, offset=offset, tests=kept, zeros=zeros, cost=1
     )
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
+from math import prod
 
 from dlc.schedule.index import Affine, Iter, at, data_atoms
 from dlc.schedule.kernel import Blocks, Kernel
@@ -26,6 +28,13 @@ class Product:
     indexed: tuple[frozenset[Iter], ...]
     """The loops that indices from memory vary with, of each load."""
     reduced: tuple[Iter, ...]
+    inside: dict[Iter, float]
+    """By free loops: the share of multiply-adds that meet no zeros around an operand."""
+
+    def met(self, rows: Iterable[Iter]) -> float:
+        """The share that is computed where a tile holds these rows: it skips what all rows skip."""
+        held = {self.lane, *rows}
+        return prod(share for i, share in self.inside.items() if i not in held)
 
 
 def product_of(kernel: Kernel, target: Target, lane: Iter) -> Product:
@@ -36,7 +45,25 @@ def product_of(kernel: Kernel, target: Target, lane: Iter) -> Product:
     rows = [load for load in loads if lane not in load]
     nest.reduced.sort(key=lambda i: [-max(o.get(i, 0) for o in f) for f in (rows, loads) if f])
     indexed = tuple(_indexed(o) for o in offsets)
-    return Product(kernel, target, lane, loads, indexed, tuple(nest.reduced))
+    return Product(kernel, target, lane, loads, indexed, tuple(nest.reduced), _inside(kernel))
+
+
+def _inside(kernel: Kernel) -> dict[Iter, float]:
+    found: dict[Iter, float] = {}
+    tests = [t for s in kernel.nests[0].body for load in s.expr.args for t in load.zeros]
+    for test in tests:
+        loops = [atom for atom, _ in test.index.terms]
+        free = [i for i in loops if i in kernel.outer]
+        steps = [c.constant for _, c in test.index.terms]
+        sizes = [i.size.constant for i in loops if isinstance(i, Iter)]
+        known = [test.index.const.constant, test.size.constant, *steps, *sizes]
+        if len(loops) != 2 or len(sizes) != 2 or len(free) != 1 or None in known:
+            continue
+        first, size, (a, b), (n, m) = known[0] or 0, known[1] or 0, steps, sizes
+        hits = [0 <= first + a * i + b * k < size for i in range(n) for k in range(m)]  # type: ignore
+        (loop,) = free
+        found[loop] = found.get(loop, 1.0) * sum(hits) / len(hits)
+    return found
 
 
 def _indexed(offset: Affine) -> frozenset[Iter]:

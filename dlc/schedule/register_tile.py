@@ -118,14 +118,14 @@ def _registers(product: Product, rows: dict[Iter, int], vectors: int) -> int:
 
 def _cost(product: Product, rows: dict[Iter, int], vectors: int) -> float:
     """Cycles a multiply-add of one vector, what whole tiles leave of an axis included."""
-    cost = _cycles(product, rows, vectors) / (prod(rows.values()) * vectors)
+    cost = _cycles(product, rows, vectors) / (prod(rows.values()) * vectors) * product.met(rows)
     for iter, count in rows.items():
         size = estimate(iter.size)
         left = size % count if size > count else 0
         if left:
             few = left if iter.size.constant is not None else FEW_ROWS
             less = _cycles(product, {**rows, iter: few}, vectors) / vectors * -(-left // few)
-            less /= prod(n for i, n in rows.items() if i != iter)
+            less *= product.met(rows) / prod(n for i, n in rows.items() if i != iter)
             cost = (cost * (size - left) + less) / size
         elif size < count:
             cost *= count / size
