@@ -20,6 +20,8 @@ DEEP = 16
 """So many steps for each value of an axis that is summed in parts make a chunk."""
 LINES = 256
 """Cache lines of the other operand that a tile goes through: the next tiles read them again."""
+SHARED_SETS = 2
+"""What a line counts that shares its set with many others."""
 SUMS = 192 * 1024
 """Bytes of the sums of a unit: they stay in the second cache."""
 ROWS = 256
@@ -151,7 +153,8 @@ def _chunks(product: Product) -> dict[Iter, int]:
 def _lines(product: Product, steps: dict[Iter, int]) -> int:
     """How many lines of the first cache the rows of a tile go through, where each step has its own.
 
-    Lines at multiples of a power of two share sets: they count as what they keep others from.
+    Lines at multiples of a power of two share sets: they count twice. More would make chunks so
+    short that adding to the sums costs more than fetching lines again.
     """
     tile = product.kernel.tile
     most = 0
@@ -165,7 +168,7 @@ def _lines(product: Product, steps: dict[Iter, int]) -> int:
             if 4 * stride_ >= LINE:
                 spans[stride_] = spans.get(stride_, 1) + count - 1
         apart = gcd(*spans) * 4 // LINE
-        most = max(most, prod(spans.values()) * (apart & -apart))
+        most = max(most, prod(spans.values()) * min(apart & -apart, SHARED_SETS))
     return most
 
 
