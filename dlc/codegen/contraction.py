@@ -113,7 +113,7 @@ class ContractionPrinter(Printer):
             if size.constant is None or size.constant % extent:
                 end = self.named(iter, "end", f"imin({end}, {self.size(size)})")
             self.ends[iter] = end
-        if self.leaves(iter):
+        if iter in self.cut.remainder or self.counted(iter):
             tile = self.kernel.tile.get(iter) or self.cut.known[iter]
             count = f"({end} - {begin})" if begin != "0" else end
             text = f"{count} // {tile} * {tile}"
@@ -122,11 +122,6 @@ class ContractionPrinter(Printer):
             if iter == self.cut.lonely():
                 left = f"({end} - {whole}) % {self.cut.remainder[iter]}"
                 self.few[iter] = self.named(iter, "few", f"{end} - (1 if {left} == 1 else 0)")
-
-    def leaves(self, iter: Iter) -> bool:
-        """Whether whole tiles may leave something of a loop."""
-        lane_or_rows = self.cut.last > 0 if iter == self.kernel.lane else self.counted(iter)
-        return lane_or_rows or iter in self.cut.remainder
 
     def counted(self, iter: Iter) -> bool:
         """Whether another tile does what whole ones leave of a run-time loop."""
@@ -309,7 +304,7 @@ class ContractionPrinter(Printer):
         step = self.tile.get(iter, 1)
         if iter == self.kernel.lane:
             rows = (partial(self.tiles, rest), partial(self.known_rows, rest))
-            self.columns(iter, lambda: _all([self.stage_panel, *rows]))
+            self.columns(step, self.cut.last, lambda: _all([self.stage_panel, *rows]))
             return
         if self.counted(iter):
             self.ranged(iter, self.begin(iter), self.whole[iter], step, lambda: self.tiles(rest))
@@ -342,19 +337,21 @@ class ContractionPrinter(Printer):
         self.ranged(row, self.whole[row], end, 1, lambda: self.tiles(rest))
         self.tile, self.direct = whole, False
 
-    def columns(self, lane: Iter, inside: Callable[[], None]) -> None:
+    def columns(self, step: int, last: int, inside: Callable[[], None]) -> None:
         """The loop along the lanes; a narrower tile does what whole ones leave."""
-        step, last = self.kernel.tile[lane], self.cut.last
+        lane = self.kernel.lane
+        assert lane is not None
         if not last:
             self.over(lane, step, inside)
             return
-        end = self.ends.get(lane, self.size(lane.size))
+        begin, end = self.begin(lane), self.ends.get(lane, self.size(lane.size))
+        middle = self.named(lane, "whole", f"{begin} + ({end} - {begin}) // {step} * {step}")
         self.full = True
-        self.ranged(lane, self.begin(lane), self.whole[lane], step, inside)
+        self.ranged(lane, begin, middle, step, inside)
         self.full = False
-        whole, self.tile = self.tile, {**self.tile, lane: last}
-        self.ranged(lane, self.whole[lane], end, last, inside)
-        self.tile = whole
+        tile, self.tile = self.tile, {**self.tile, lane: last}
+        self.ranged(lane, middle, end, last, inside)
+        self.tile = tile
 
     def alone(self) -> None:
         """The last row where it is left alone: more vectors of it."""
@@ -365,7 +362,7 @@ class ContractionPrinter(Printer):
         rest = [i for i in self.kernel.outer if i not in (row, lane)]
 
         def lanes() -> None:
-            self.over(lane, self.cut.alone, self.one_tile)
+            self.columns(self.cut.alone, self.cut.alone_last, self.one_tile)
 
         end = self.ends.get(row, self.size(row.size))
         self.ranged(row, self.few[row], end, 1, lambda: self.around(rest, lanes))

@@ -62,7 +62,7 @@ def _block(product: Product) -> None:
     kernel.units = [i for i in kernel.outer if _count(i, extent[i]) != Size.of(1)]
     panels = -(-(product.lane.size.constant or 0) // product.target.lanes)
     blocks.last = panels * product.target.lanes % kernel.tile[product.lane]
-    blocks.alone = _alone(product, blocks)
+    _alone(product, blocks)
     stage(product, blocks)
     plain = len(kernel.nests) == 1 and all(s.expr.op == "ref" for s in kernel.nests[0].after)
     if (blocks.chunks and not plain) or _epilogue(kernel) > DEAR_EPILOGUE:
@@ -183,21 +183,19 @@ def _remainder(product: Product, known: dict[Iter, int]) -> dict[Iter, int]:
     return found
 
 
-def _alone(product: Product, blocks: Blocks) -> int:
+def _alone(product: Product, blocks: Blocks) -> None:
     """A tile of one row needs many vectors, so that they do not wait for each other."""
     kernel, lane, lanes = product.kernel, product.lane, product.target.lanes
     rows = [i for i in kernel.tile if i != lane]
-    if (
-        blocks.known
-        or len(rows) != 1
-        or rows[0].size.constant is not None
-        or lane.size.constant is None
-    ):
-        return 0
-    vectors = [-(-lane.size.constant // lanes), blocks.extent[lane] // lanes]
+    run_time = len(rows) == 1 and rows[0].size.constant is None
+    if blocks.known or not run_time or lane.size.constant is None:
+        return
+    panels, unit = -(-lane.size.constant // lanes), blocks.extent[lane] // lanes
     most = min(VECTORS, product.target.registers - 4)
-    wide = next(v for v in range(most, 0, -1) if all(n % v == 0 for n in vectors))
-    return wide * lanes if wide * lanes > kernel.tile[lane] else 0
+    fits = [v for v in range(1, most + 1) if unit % v == 0 or unit >= panels]
+    wide = min(fits, key=lambda v: (-(-panels // v), panels % v > 0, v))
+    if wide * lanes > kernel.tile[lane]:
+        blocks.alone, blocks.alone_last = wide * lanes, panels % wide * lanes
 
 
 def _epilogue(kernel: Kernel) -> int:

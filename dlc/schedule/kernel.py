@@ -171,6 +171,9 @@ class Blocks:
     alone: int = 0
     """Elements along the lanes in the tile of a last row that is left alone; 0: none is wider."""
 
+    alone_last: int = 0
+    """Elements in the last of these tiles; 0: it is whole."""
+
     def lonely(self) -> Iter | None:
         """The loop whose last row may be left alone."""
         return next(iter(self.remainder)) if self.alone else None
