@@ -15,6 +15,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import prod
 from typing import Any
 
 from dlc.graph import Axis, Graph, Node, Size, TensorType, rebuilt, rewrite
@@ -25,6 +26,9 @@ from dlc.schedule.reduction import fold_chain, is_view
 
 CHANNELS = 16
 """The fewest channels on both sides that pay for the transformations."""
+IMAGE, FAR_CHANNELS = 3 << 19, 18
+"""Where the transformed tiles of an image take more bytes, what goes to memory and back costs as
+much as so many channels a b / (a + b) save."""
 FEWEST = 5
 """From so many results on, a last tile that is not whole pays too."""
 TILE, TAPS = 2, 3
@@ -70,6 +74,10 @@ class _Convolution:
         results = [self.node.type.size(self.names.get(s.axis, s.axis)).constant for s in self.sides]
         taps = [self.weight.type.size(tap).constant for tap in self.taps]
         whole = all(n is not None and (n % TILE == 0 or n >= FEWEST) for n in results)
+        a, b = (n or 0 for n in sizes)
+        image = 16 * (a + b) * prod(n or 0 for n in results)  # 4 elements for each of both sides
+        if image > IMAGE and a * b < FAR_CHANNELS * (a + b):
+            return False
         return whole and taps == [TAPS, TAPS] and self.node.type.dtype == "f32"
 
     @property
