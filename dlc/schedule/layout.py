@@ -239,6 +239,8 @@ def _vote(layout: Layout, node: Node) -> None:
         if iter.axis in facts.windowed or iter.size.constant is None or iter.axis == PART:
             continue
         shared = sum(any(iter in i.iters for i in r.env.values()) for r in facts.readings[node]) > 1
+        if shared and iter.size.constant < layout.lanes:
+            continue
         weight = work * min(1.0, estimate(iter.size) / layout.lanes) * (0.5 if shared else 1.0)
         layout.votes[iter.axis] = layout.votes.get(iter.axis, 0.0) + weight
 

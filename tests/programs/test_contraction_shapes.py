@@ -9,10 +9,12 @@ from dlc.codegen.program import generate
 from dlc.graph import Axis, Graph, Size, TensorType, input_node
 from dlc.ops import build as b
 from dlc.reference.interpreter import interpret
+from dlc.schedule.schedule import schedule
+from dlc.schedule.tile import Target
 from dlc.transform.pipeline import lower
 from dlc.transform.precision import widen
 
-N, C, D, Y, X, KY, KX = (Axis(a) for a in ("N", "C", "D", "Y", "X", "KY", "KX"))
+N, G, C, D, Y, X, KY, KX = (Axis(a) for a in ("N", "G", "C", "D", "Y", "X", "KY", "KX"))
 ROWS = Size.symbol("N")
 BATCHES = (0, 1, 5, 33)
 CLOSE = 2e-5
@@ -157,6 +159,29 @@ def test_convolutions(size, into, kernel, stride, pad, image):
     w = tensor("w", (C, size), (KY, kernel), (KX, kernel), (D, into), role="param")
     rows = b.window(x, Y, KY, kernel, stride=stride, before=pad, after=pad)
     seen = b.window(rows, X, KX, kernel, stride=stride, before=pad, after=pad)
+    check(graph_with_gradients((x, w), b.dot(seen, w, (C, KY, KX))))
+
+
+@pytest.mark.parametrize(
+    ("channels", "kernel", "stride", "image"), [(16, 3, 1, 9), (20, 5, 2, 11), (3, 3, 1, 6)]
+)
+def test_convolutions_of_single_channels(channels, kernel, stride, image):
+    x = tensor("x", (N, ROWS), (C, channels), (Y, image), (X, image))
+    w = tensor("w", (C, channels), (KY, kernel), (KX, kernel), role="param")
+    rows = b.window(x, Y, KY, kernel, stride=stride, before=1, after=1)
+    seen = b.window(rows, X, KX, kernel, stride=stride, before=1, after=1)
+    graph = graph_with_gradients((x, w), b.dot(seen, w, (KY, KX)))
+    kernels = schedule(graph, Target(8, 16)).kernels
+    assert any(k.contraction and k.members[0].op == "unwindow" for k in kernels)
+    check(graph)
+
+
+@pytest.mark.parametrize(("groups", "size"), [(4, 16), (2, 3), (16, 2)])
+def test_convolutions_in_groups(groups, size):
+    x = tensor("x", (N, ROWS), (G, groups), (C, size), (Y, 8), (X, 8))
+    w = tensor("w", (G, groups), (C, size), (KY, 3), (KX, 3), (D, size), role="param")
+    rows = b.window(x, Y, KY, 3, stride=1, before=1, after=1)
+    seen = b.window(rows, X, KX, 3, stride=1, before=1, after=1)
     check(graph_with_gradients((x, w), b.dot(seen, w, (C, KY, KX))))
 
 
