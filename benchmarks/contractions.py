@@ -1,14 +1,16 @@
 """Single products and convolutions against PyTorch (oneDNN, channels last).
 
-    python benchmarks/contractions.py [PATTERN] [--alone] [--python PATH] [--out FILE]
+    python benchmarks/contractions.py [PATTERN] [--random SEED] [--alone] [--python PATH]
 
 Prints GFLOP/s, the share of the machine's measured peak, and how many times ours PyTorch's time is.
-A call takes arrays and gives a fresh one; weights lie as a `.dl` file declares them.
+A call takes arrays and gives a fresh one; weights lie as a `.dl` file declares them. With a seed
+the shapes are drawn: any sizes, kernels of 1 to 7, strides of 1 to 3, 3 to 1,000 channels.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from random import Random
 from typing import Any
 
 from operations import OTHER, Operation, Table, options_of, run, told
@@ -56,8 +58,38 @@ model Single({inputs}) -> {result}:
 GRADIENT = "grad(sum(y * g), wrt={})"
 
 
+DRAWN = 12
+"""Products, and convolutions, that a seed draws."""
+SIZES = (1, 3, 7, 16, 33, 64, 100, 128, 200, 255, 333, 512, 777, 1000)
+BATCHES = (1, 1, 2, 3, 8, 16, 32, 64, 100, 128, 512)
+IMAGES = (5, 7, 8, 9, 13, 14, 17, 28, 32, 33, 56, 64, 112, 224)
+CHANNELS = (3, 4, 8, 10, 16, 17, 23, 24, 32, 48, 64, 96, 100, 128, 192, 256, 512, 1000)
+FEWEST, MOST, ELEMENTS = 4e6, 1e9, 8e6
+"""Operations of a drawn case, and how many elements an image's batch has at most."""
+
+
 def main() -> None:
-    run(cases(), options_of(__doc__), Rates)
+    options = options_of(__doc__, {"--random": "draw shapes by this seed"})
+    run(cases() if options.random is None else drawn(int(options.random)), options, Rates)
+
+
+def drawn(seed: int) -> Iterator[Operation]:
+    """Products and convolutions of shapes by a seed."""
+    random = Random(seed)
+    for _ in range(DRAWN):
+        m, k, n = (random.choice(SIZES) for _ in range(3))
+        yield product(m, k, n, random.choice(("nn", "nt", "tn")))
+    found = 0
+    while found < DRAWN:
+        batch, size = random.choice(BATCHES), random.choice(IMAGES)
+        c, d = random.choice(CHANNELS), random.choice(CHANNELS)
+        taps, stride = random.choice((1, 1, 3, 3, 3, 5, 7)), random.choice((1, 1, 2, 3))
+        result = (size + taps // 2 * 2 - taps) // stride + 1
+        flops = 2 * batch * result * result * c * d * taps * taps
+        small = batch * max(size * size * c, result * result * d) < ELEMENTS
+        if FEWEST < flops < MOST and small and stride <= max(taps, 3) and taps <= size:
+            found += 1
+            yield from convolutions(batch, size, size, c, d, taps, stride)
 
 
 def cases() -> Iterator[Operation]:

@@ -15,11 +15,17 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from operands import draw
 from peers import OURS
 from shown import machine
 from turns import NotInstalled, Others, Process, Settings, in_turn
 
+from dlc.diagnostics import Source
+from dlc.reference.interpreter import interpret
 from dlc.runtime.peak import Peak, peak
+from dlc.semantics import check_file
+from dlc.transform.pipeline import lower
+from dlc.transform.precision import widen
 
 AGREEMENT = 1e-4
 OTHER = "torch"
@@ -68,18 +74,34 @@ def _measured(
     operation: Operation, processes: dict[str, Process], settings: Settings
 ) -> dict[str, Any]:
     files = {n: p.ask("prepare", **asdict(operation))["file"] for n, p in processes.items()}
-    ours = np.load(files[OURS])
-    for name, file in files.items():
-        apart = np.abs(np.load(file) - ours).max() / max(np.abs(ours).max(), 1e-30)
-        if not (operation.draws or apart <= AGREEMENT):
-            raise SystemExit(f"{operation.name}: {OURS} and {name} differ by {apart}")
+    wrong = [] if operation.draws else _wrong(operation, files)
     others = Others()
     times = in_turn(processes, {"do": "time"}, settings, others)
     facts = {"name": operation.name, "flops": operation.flops, "bytes": operation.bytes}
-    return {**facts, "others": others.share, "peers": times}
+    return {**facts, "wrong": wrong, "others": others.share, "peers": times}
 
 
-def options_of(description: str) -> argparse.Namespace:
+def _wrong(operation: Operation, files: dict[str, str]) -> list[str]:
+    """Whose results are not those of the interpreter, which is asked where any two differ."""
+    results = {name: np.load(file) for name, file in files.items()}
+    ours = results[OURS]
+    if all(_apart(result, ours) <= AGREEMENT for result in results.values()):
+        return []
+    graph = check_file(Source("single.dl", operation.text)).models["Single"].graph
+    feeds = {
+        name: np.asarray(a, "f8" if a.dtype == "f4" else a.dtype)
+        for name, a in draw(operation.arrays).items()
+    }
+    want = interpret(widen(lower(graph)), feeds)["out"]
+    return [name for name, result in results.items() if _apart(result, want) > AGREEMENT]
+
+
+def _apart(result: Any, like: Any) -> float:
+    return float(np.abs(result - like).max() / max(np.abs(like).max(), 1e-30))
+
+
+def options_of(description: str, more: dict[str, str] | None = None) -> argparse.Namespace:
+    """What the command was given; `more` are other options with their help."""
     parser = argparse.ArgumentParser(description=description.splitlines()[0])
     parser.add_argument("pattern", nargs="?", default="", help="only cases whose name has this")
     parser.add_argument("--rounds", type=int, default=5)
@@ -88,6 +110,8 @@ def options_of(description: str) -> argparse.Namespace:
     parser.add_argument("--alone", action="store_true", help="without PyTorch")
     parser.add_argument("--python", help="the Python that has PyTorch; else DLC_PEER_PYTHON")
     parser.add_argument("--out", type=Path, help="where to write all figures as JSON")
+    for name, help in (more or {}).items():
+        parser.add_argument(name, help=help)
     return parser.parse_args()
 
 
@@ -106,6 +130,8 @@ def run(operations: Iterable[Operation], options: argparse.Namespace, table: Any
     for result in measure(chosen, settings):
         results.append(shown.with_rates(result))
         print(shown.line(results[-1]), flush=True)
+    if any(OURS in result["wrong"] for result in results):
+        raise SystemExit(f"{OURS} is wrong")
     if options.out:
         facts = {"machine": machine(), "threads": options.threads, "peak": asdict(limits)}
         options.out.write_text(json.dumps({**facts, "cases": results}, indent=1) + "\n")
@@ -122,5 +148,7 @@ class Table:
 
 
 def told(result: dict[str, Any]) -> str:
-    """A remark on a line that was measured while other programs ran."""
-    return f"  others {result['others']:.0%}" if result["others"] > BUSY else ""
+    """Remarks on a line: wrong results, and other programs that ran meanwhile."""
+    remarks = [f"{name} is wrong" for name in result["wrong"]]
+    remarks += [f"others {result['others']:.0%}"] if result["others"] > BUSY else []
+    return "".join(f"  {remark}" for remark in remarks)

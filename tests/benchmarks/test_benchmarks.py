@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from dlc.diagnostics import Source
@@ -79,8 +80,11 @@ def test_the_lead_is_over_the_best_peer(monkeypatch):
 @pytest.mark.parametrize("script", ["contractions", "maps"])
 def test_the_cases_say_what_they_cost(monkeypatch, script):
     monkeypatch.syspath_prepend(str(FOLDER))
-    cases = [*importlib.import_module(script).cases()]
+    module = importlib.import_module(script)
+    cases = [*module.cases()]
     assert len({case.name for case in cases}) == len(cases)
+    if script == "contractions":
+        cases += [case for case in module.drawn(1) if case.torch != "product"]
     for case in cases:
         graph = check_file(Source("case.dl", case.text)).models["Single"].graph
         shapes = {name: shape for name, shape, *_ in case.arrays}
@@ -91,6 +95,19 @@ def test_the_cases_say_what_they_cost(monkeypatch, script):
         }
         if script == "contractions":
             assert 1 <= flops_in(lower(graph), sizes) / case.flops < 1.35
+
+
+def test_the_interpreter_says_whose_results_are_wrong(monkeypatch, tmp_path):
+    monkeypatch.syspath_prepend(str(FOLDER))
+    operations = importlib.import_module("operations")
+    case = importlib.import_module("contractions").product(3, 4, 5)
+    x, w = importlib.import_module("operands").draw(case.arrays).values()
+    files = {name: str(tmp_path / f"{name}.npy") for name in ("dlc", "torch")}
+    for file in files.values():
+        np.save(file, x @ w)
+    assert operations._wrong(case, files) == []
+    np.save(files["torch"], x @ w + 1)
+    assert operations._wrong(case, files) == ["torch"]
 
 
 @pytest.mark.parametrize(("script", "case"), [("contractions", "1 x 784"), ("maps", "adam, in")])
