@@ -13,6 +13,7 @@ from dlc.graph import UPDATE, Axis, Graph, Node, Size, rebuilt, rewrite
 from dlc.schedule.facts import PART, Facts, Reading, estimate, is_contraction, volume
 from dlc.schedule.index import Iter, bounds
 from dlc.schedule.kernel import Buffer
+from dlc.schedule.phases import unwindows
 from dlc.schedule.reduction import fold_chain, is_view
 from dlc.schedule.tile import CROWDED
 
@@ -287,8 +288,9 @@ def _best_lane(layout: Layout, node: Node, least: int) -> Iter | None:
     best: tuple[float, int] | None = None
     chosen: Iter | None = None
     order, summed = layout.order(node), facts.reduction(node).iters
+    single = {PART, *(n.attrs.get("phase") for n in unwindows(facts, node))}
     for axis, iter in facts.free(node).items():
-        if iter.size.constant is None or iter.size.constant < least or axis == PART:
+        if iter.size.constant is None or iter.size.constant < least or axis in single:
             continue
         cost = 0.0 if order[-1] == axis else volume(node.type.sizes) / 4
         for reading in facts.readings[node]:
