@@ -258,7 +258,7 @@ class ContractionPrinter(Printer):
         iter, *rest = iters
         low, high = self.begin(iter), self.ends.get(iter) or self.bounds(iter)[1]
         for test in self.zeros():
-            if self.skips(iter, test):
+            if self.skips(iter, test, rest):
                 first, end = self.met(iter, test)
                 low, high = f"imax({low}, {first})", f"imin({high}, {end})"
         self.ranged(iter, low, high, 1, lambda: self.summed(rest, inside))
@@ -267,11 +267,12 @@ class ContractionPrinter(Printer):
         """Where operands are 0 unless these hold."""
         return [t for s in self.product.body for load in s.expr.args for t in load.zeros]
 
-    def skips(self, iter: Iter, test: Test) -> bool:
-        """Whether a test leaves the same turns of a loop for the whole tile."""
-        loops = [atom for atom, _ in test.index.terms]
-        plain = all(isinstance(a, Iter) for a in loops) and iter in loops
-        return plain and not any(a in self.tile for a in loops if a != iter)
+    def skips(self, iter: Iter, test: Test, inner: list[Iter]) -> bool:
+        """Whether a test leaves the same turns of a loop for a whole tile, known outside of it."""
+        step = test.index.of(iter).constant
+        others = [atom for atom, _ in test.index.terms if atom != iter]
+        outside = all(isinstance(a, Iter) and a not in self.tile and a not in inner for a in others)
+        return bool(step) and outside
 
     def met(self, iter: Iter, test: Test) -> tuple[str, str]:
         """The turns of a loop for which a test holds."""

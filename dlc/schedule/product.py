@@ -6,13 +6,16 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from math import prod
 
+from dlc.schedule.facts import estimate
 from dlc.schedule.index import Affine, Iter, at, data_atoms
-from dlc.schedule.kernel import Blocks, Kernel
+from dlc.schedule.kernel import Blocks, Kernel, Test
 from dlc.schedule.plan import PARTS
 from dlc.schedule.tile import Target, accesses, stride
 
 FEW_ROWS = 4
 """Rows of the tile for what whole tiles leave of an axis whose size is not known."""
+MANY = 4096
+"""Of so many taps the share that meets zeros is not counted."""
 WIDEST = 4
 """Vectors in the widest panel, or tile."""
 
@@ -52,18 +55,27 @@ def _inside(kernel: Kernel) -> dict[Iter, float]:
     found: dict[Iter, float] = {}
     tests = [t for s in kernel.nests[0].body for load in s.expr.args for t in load.zeros]
     for test in tests:
-        loops = [atom for atom, _ in test.index.terms]
-        free = [i for i in loops if i in kernel.outer]
-        steps = [c.constant for _, c in test.index.terms]
-        sizes = [i.size.constant for i in loops if isinstance(i, Iter)]
-        known = [test.index.const.constant, test.size.constant, *steps, *sizes]
-        if len(loops) != 2 or len(sizes) != 2 or len(free) != 1 or None in known:
-            continue
-        first, size, (a, b), (n, m) = known[0] or 0, known[1] or 0, steps, sizes
-        hits = [0 <= first + a * i + b * k < size for i in range(n) for k in range(m)]  # type: ignore
-        (loop,) = free
-        found[loop] = found.get(loop, 1.0) * sum(hits) / len(hits)
+        steps = {i: c.constant for i, c in test.index.terms if isinstance(i, Iter)}
+        free = [i for i in steps if i in kernel.outer]
+        if len(test.index.terms) == len(steps) == 2 and len(free) == 1:
+            found[free[0]] = found.get(free[0], 1.0) * share(test, steps)
     return found
+
+
+def share(test: Test, steps: dict[Iter, int | None]) -> float:
+    """Of the values of two loops those for which a test holds; 1 where that is not known."""
+    (few, step), (many, other) = sorted(steps.items(), key=lambda item: estimate(item[0].size))
+    n, m, size = few.size.constant, many.size.constant, test.size.constant
+    first = test.index.const.constant
+    if not n or not m or not step or not other or size is None or first is None or n > MANY:
+        return 1.0
+    hits = 0
+    for i in range(n):  # 0 <= start + other * k < size
+        start = first + step * i
+        low, high = (-start, size - start) if other > 0 else (start - size + 1, start + 1)
+        width = abs(other)
+        hits += max(min(-(-high // width), m) - max(-(-low // width), 0), 0)
+    return hits / (n * m)
 
 
 def _indexed(offset: Affine) -> frozenset[Iter]:

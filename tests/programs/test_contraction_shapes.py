@@ -177,6 +177,13 @@ def test_convolutions_of_single_channels(channels, kernel, stride, image):
     check(graph)
 
 
+def test_windows_of_windows_along_one_axis():
+    x, w = tensor("x", (N, ROWS), (C, 8), (X, 12)), tensor("w", (C, 8), (KX, 3), (KY, 5), (D, 16))
+    inner = b.window(x, X, KX, 3, stride=1, before=1, after=1)
+    outer = b.window(inner, X, KY, 5, stride=1, before=2, after=2)
+    check(graph_with_gradients((x, w), b.dot(outer, w, (C, KX, KY))))
+
+
 @pytest.mark.parametrize(("groups", "size"), [(4, 16), (2, 3), (16, 2)])
 def test_convolutions_in_groups(groups, size):
     x = tensor("x", (N, ROWS), (G, groups), (C, size), (Y, 8), (X, 8))

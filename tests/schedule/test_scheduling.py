@@ -5,6 +5,8 @@ import pytest
 from dlc.graph import Axis, Graph, Node, Size, TensorType, input_node
 from dlc.ops import build as b
 from dlc.schedule.index import Affine, Iter, at, bounds, inside
+from dlc.schedule.kernel import Test as Inside
+from dlc.schedule.product import share
 from dlc.schedule.schedule import schedule
 from dlc.schedule.tile import Target
 from dlc.transform.pipeline import lower
@@ -136,3 +138,26 @@ def test_neighbours_inside_a_panel_are_one_step_apart(divisor, expected):
 
 def test_affine_sums_drop_what_cancels():
     assert at(I) - at(I) == Affine()
+
+
+@pytest.mark.parametrize("steps", [(1, 1), (2, 1), (1, -1), (-2, 3), (1, 3)])
+def test_the_share_of_taps_inside_an_image(steps):
+    for n, m, first, size in ((9, 3, -1, 9), (5, 7, -3, 5), (4, 2, 3, 1), (1, 1, -5, 2)):
+        i, k = Iter(Axis("i"), Size.of(n)), Iter(Axis("k"), Size.of(m))
+        a, b_ = steps
+        inside_ = [0 <= first + a * x + b_ * y < size for x in range(n) for y in range(m)]
+        test = Inside(at(i) * a + at(k) * b_ + first, Size.of(size))
+        assert share(test, {i: a, k: b_}) == pytest.approx(sum(inside_) / len(inside_))
+
+
+def test_the_choice_of_a_tile_counts_what_it_skips():
+    x, w = (
+        _tensor("x", (N, ROWS), (C, 64), (Y, 5), (X, 5)),
+        _tensor("w", (C, 64), (KY, 7), (KX, 7), (D, 64)),
+    )
+    rows = b.window(x, Y, KY, 7, before=3, after=3)
+    y = b.dot(b.window(rows, X, KX, 7, before=3, after=3), w, (C, KY, KX))
+    (kernel,) = [k for k in _scheduled(y).kernels if k.contraction]
+    assert not any(i.axis.name in ("X", "Y") for i in kernel.tile)
+    assert kernel.blocks is not None
+    assert kernel.blocks.known
