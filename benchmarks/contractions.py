@@ -69,8 +69,8 @@ FEWEST, MOST, ELEMENTS = 4e6, 1e9, 8e6
 
 
 def main() -> None:
-    options = options_of(__doc__, {"--random": "draw shapes by this seed"})
-    run(cases() if options.random is None else drawn(int(options.random)), options, Rates)
+    options = options_of(__doc__, seeded=True)
+    run(cases() if options.random is None else drawn(options.random), options, Rates)
 
 
 def drawn(seed: int) -> Iterator[Operation]:

@@ -170,7 +170,6 @@ class Blocks:
     """The rows of the tile that does what whole ones leave of a run-time axis, over other axes."""
     alone: int = 0
     """Elements along the lanes in the tile of a last row that is left alone; 0: none is wider."""
-
     alone_last: int = 0
     """Elements in the last of these tiles; 0: it is whole."""
 

@@ -106,8 +106,11 @@ def test_the_interpreter_says_whose_results_are_wrong(monkeypatch, tmp_path):
     for file in files.values():
         np.save(file, x @ w)
     assert operations._wrong(case, files) == []
-    np.save(files["torch"], x @ w + 1)
-    assert operations._wrong(case, files) == ["torch"]
+    for other in (x @ w + 1, x @ w * np.nan):
+        np.save(files["torch"], other)
+        assert operations._wrong(case, files) == ["torch"]
+    np.save(files["dlc"], x @ w * np.nan)
+    assert operations._wrong(case, files) == ["dlc", "torch"]
 
 
 @pytest.mark.parametrize(("script", "case"), [("contractions", "1 x 784"), ("maps", "adam, in")])
