@@ -115,13 +115,16 @@ class ContractionPrinter(Printer):
             self.ends[iter] = end
         if iter in self.cut.remainder or self.counted(iter):
             tile = self.kernel.tile.get(iter) or self.cut.known[iter]
-            count = f"({end} - {begin})" if begin != "0" else end
-            text = f"{count} // {tile} * {tile}"
-            text = text if begin == "0" else f"{begin} + {text}"
-            whole = self.whole[iter] = self.named(iter, "whole", text)
+            whole = self.whole[iter] = self.whole_end(iter, begin, end, tile)
             if iter == self.cut.lonely():
                 left = f"({end} - {whole}) % {self.cut.remainder[iter]}"
                 self.few[iter] = self.named(iter, "few", f"{end} - (1 if {left} == 1 else 0)")
+
+    def whole_end(self, iter: Iter, begin: str, end: str, tile: int) -> str:
+        """A variable for where whole tiles between two places of a loop end."""
+        text = f"({end} - {begin})" if begin != "0" else end
+        first = f"{begin} + " if begin != "0" else ""
+        return self.named(iter, "whole", f"{first}{text} // {tile} * {tile}")
 
     def counted(self, iter: Iter) -> bool:
         """Whether another tile does what whole ones leave of a run-time loop."""
@@ -346,7 +349,7 @@ class ContractionPrinter(Printer):
             self.over(lane, step, inside)
             return
         begin, end = self.begin(lane), self.ends.get(lane, self.size(lane.size))
-        middle = self.named(lane, "whole", f"{begin} + ({end} - {begin}) // {step} * {step}")
+        middle = self.whole_end(lane, begin, end, step)
         self.full = True
         self.ranged(lane, begin, middle, step, inside)
         self.full = False
