@@ -46,7 +46,7 @@ class Process:
         threads = str(settings.threads)
         self._process = subprocess.Popen(
             [settings.pythons[peer], str(FOLDER / script), peer, threads, *arguments],
-            env={**os.environ, "OMP_NUM_THREADS": threads, **variables},
+            env={**_environment(), "OMP_NUM_THREADS": threads, **variables},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
@@ -75,6 +75,11 @@ class Process:
             raise SystemExit(f"a worker ended: {self._process.args} gave {self._process.wait()}")
         reply: Result = json.loads(line)
         return reply
+
+
+def _environment() -> dict[str, str]:
+    """Ours, with bytecode kept: an installer compiled the modules of the peers, not those here."""
+    return {n: v for n, v in os.environ.items() if n != "PYTHONDONTWRITEBYTECODE"}
 
 
 class Others:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import dlc
+from dlc.diagnostics.record import replaced
 from dlc.ops.late import Late
 from dlc.runtime import artifact
 from dlc.runtime.artifact import Contents
@@ -149,7 +149,7 @@ def artifact_writer(program: Program, *, native: bool) -> Any:
         contents = contents_of(program, weights, facts)
         if native and not compiled:
             compiled.update(native_files(contents.graphs))
-        artifact.save(replace(contents, native=compiled), path, writer=dlc.__version__)
+        artifact.save(replaced(contents, native=compiled), path, writer=dlc.__version__)
 
     return write
 
@@ -168,7 +168,7 @@ def with_weights(program: Program, weights: Weights | None, seed: int = 0) -> Co
 
 def with_native(contents: Contents) -> Contents:
     """The artifact with native programs of its models for this machine's level."""
-    return replace(contents, native=native_files(contents.graphs))
+    return replaced(contents, native=native_files(contents.graphs))
 
 
 def module_of(contents: Contents, *, interpret: bool = False, threads: int | None = None) -> Module:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from dlc.diagnostics import Diagnostic, DlcError, fail
+from dlc.diagnostics.record import record
 from dlc.diagnostics.runtime_checks import (
     IndexOutside,
     InputDType,
@@ -27,7 +27,7 @@ from dlc.ops.arrays import round_bf16
 Array = np.ndarray[Any, Any]
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Bound:
     """What a program runs on: an array of the declared dtype for each input, a number a size."""
 

@@ -11,7 +11,7 @@ import hashlib
 import json
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
 import numpy as np
@@ -20,6 +20,7 @@ import safetensors.numpy
 
 from dlc.diagnostics import fail
 from dlc.diagnostics.artifact import ArtifactDamaged, ArtifactForeign, ArtifactNewer
+from dlc.diagnostics.record import record
 from dlc.graph import Graph
 from dlc.ops import NUMPY_DTYPES
 from dlc.reference.feeds import written
@@ -34,7 +35,7 @@ MANIFEST, WEIGHTS = "manifest.json", "weights.safetensors"
 SOURCE, GRAPH, NATIVE = "source/", "graph/", "native/"
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Contents:
     """Everything an artifact holds, as values."""
 

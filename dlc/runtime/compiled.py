@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from dlc.diagnostics.record import record
 from dlc.graph import RangeCheck, SizeCheck, TensorType
 from dlc.ops import NUMPY_DTYPES
 from dlc.reference.feeds import bind_feeds, run_checks
@@ -26,7 +27,7 @@ KEPT_SHAPES = 8
 """How many combinations of shapes stay laid out."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class RowTime:
     """What one row of a plan took in a run, as the mean over the threads."""
 

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
 
+from dlc.diagnostics.record import record
 from dlc.graph import ITEM_BYTES, Graph, Node, TensorType
 from dlc.ops import REGISTRY
 from dlc.schedule.work import flops_of
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class LayerCost:
     """The cost of what one instance computes itself, its own instances not included."""
 

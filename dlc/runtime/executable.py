@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
 
+from dlc.diagnostics.record import record
 from dlc.graph import UPDATE, Graph, TensorType
 from dlc.graph.graph import Role
 
 Array = np.ndarray[Any, Any]
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Port:
     """An input or output of a program."""
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,6 +15,7 @@ from dlc.diagnostics.embedding import (
     ModelUnclear,
     ValueUnknown,
 )
+from dlc.diagnostics.record import record
 from dlc.graph import Graph, TensorType
 from dlc.reference.feeds import bind_feeds, written
 from dlc.reference.interpreter import all_symbols
@@ -64,7 +64,7 @@ class Outputs(tuple[Array, ...]):
         return (Outputs, (self.named(),))
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class _Entry:
     """A program, and what its call takes."""
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
 from statistics import median
 
+from dlc.diagnostics.record import record
 from dlc.runtime.compiled import NativeExecutable, RowTime
 from dlc.runtime.executable import Array
 from dlc.schedule.plan import Work
@@ -16,7 +16,7 @@ Arguments = tuple[Mapping[str, Array], Mapping[str, int]]
 """Feeds and sizes of a run."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class KernelTime:
     """One row of a plan over several runs."""
 
@@ -32,7 +32,7 @@ class KernelTime:
     """What share of it comes from each line, by operations."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class LineTime:
     """The shares of a line in kernels."""
 

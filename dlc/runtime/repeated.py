@@ -11,12 +11,12 @@ index and the clocks are written before a call.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from dlc.diagnostics import DlcError
+from dlc.diagnostics.record import record
 from dlc.reference.feeds import run_checks
 from dlc.runtime import pool
 from dlc.runtime.blocks import Array, address_of, aligned_bytes, aligned_words
@@ -29,7 +29,7 @@ _BARRIER, _CLAIM = 3, 9
 """The words of a row that say whether a barrier follows, and how many units are claimed at once."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Repeatable:
     """A program, and what its runs read."""
 

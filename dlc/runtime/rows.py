@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from dlc.diagnostics.record import record
 from dlc.graph import ITEM_BYTES, Axis, Graph, Node, Size, TensorType
 from dlc.ops import NUMPY_DTYPES, REGISTRY
 from dlc.reference.feeds import bind_feeds
@@ -23,7 +23,7 @@ PART_BYTES = 1 << 26
 SMALLEST_PART = 64
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Rows:
     """How a batch is cut: along the first axis of these inputs and of every output."""
 

@@ -1,7 +1,7 @@
 """The native code that walks a plan: threads, barriers, claims of work, and calls of kernels.
 
 It is written in LLVM IR (`walker.ll`) because it must load where Numba is not installed or not
-wanted. The machine code is made when a process first runs a plan, in a few milliseconds.
+wanted. The machine code is made when a plan first runs on a machine, and kept in the cache.
 
 A thread begins with its own share of a row's units, which is the same in every run, so that what
 it wrote lies in its own cache. It claims them some at a time. Before it waits at a barrier it takes
@@ -13,13 +13,13 @@ from __future__ import annotations
 import ctypes
 import platform
 import sys
-from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from string import Template
 from typing import Any
 
-from dlc.runtime.native import LOADER
+from dlc.diagnostics.record import record
+from dlc.runtime.native import LOADER, assembled
 
 JOB_WORDS = 32
 """A job in 64-bit words: 0 rows, 1 their number, 2 profile or 0, 3 turns of spinning, 4 the claims,
@@ -78,7 +78,7 @@ def walker_text() -> str:
     )
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Walker:
     """The native functions; ctypes calls of them release the interpreter's lock."""
 
@@ -105,7 +105,7 @@ class Walker:
 def walker() -> Walker:
     """The native functions of this process."""
     counts = {"walk": 3, "alone": 1, "serve": 3, "launch": 2, "stop": 1, "spun": 1, "outside": 4}
-    addresses = LOADER.assemble(walker_text(), (*counts, "take"))
+    addresses = LOADER.addresses(assembled(walker_text()), (*counts, "take"))
     calls: dict[str, Any] = {}
     for name, count in counts.items():
         result = ctypes.c_int64 if name in ("spun", "outside") else None

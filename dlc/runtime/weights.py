@@ -6,7 +6,6 @@ import contextlib
 import io
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +14,7 @@ import safetensors.numpy
 
 from dlc.diagnostics import fail
 from dlc.diagnostics.artifact import FileUnreadable, RunUnknown
+from dlc.diagnostics.record import record
 from dlc.runtime import artifact
 from dlc.runtime.container import read_bytes
 from dlc.runtime.executable import Array
@@ -27,7 +27,7 @@ MOST_RUNS = 4
 """So many runs are named to whom names none."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Match:
     """What became of weights that were read for a program."""
 

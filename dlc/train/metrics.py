@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from math import isfinite
 from typing import Any
 
 import numpy as np
 
+from dlc.diagnostics.record import record
 from dlc.graph import Graph, order
 from dlc.reference.interpreter import interpret
 from dlc.train.state import Metrics
@@ -26,7 +26,7 @@ LOW = (
 """Parts of the names of metrics of which less is better."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class StepMetrics:
     """The split graph of one step, and how its accumulators become metrics."""
 

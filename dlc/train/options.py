@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
 from dlc.diagnostics import Diagnostic
+from dlc.diagnostics.record import record
 from dlc.train.state import EpochRecord, Metrics
 
 if TYPE_CHECKING:
@@ -57,7 +58,7 @@ SaveArtifact = Callable[[Path, Mapping[str, Array], Mapping[str, Any]], None]
 """Writes the artifact: its path, params and states by path, and facts of the training."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Options:
     """Settings of one training that do not stand in the `.dl` file."""
 
@@ -82,7 +83,7 @@ class Options:
     """Of dlc, for the manifest."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Run:
     """What training gives back; partial if it was interrupted."""
 

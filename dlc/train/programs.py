@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from dlc.diagnostics.record import record
 from dlc.graph import Graph
 from dlc.reference.interpreter import all_symbols
 from dlc.runtime.compiled import NativeExecutable
@@ -117,7 +117,7 @@ class StepRunner(Fed):
         super().__init__(bound(self.metrics.graph, factory, arrays), needed, hypers)
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class StageRunner:
     """A call of a model, compiled."""
 
@@ -136,7 +136,7 @@ class StageRunner:
         return {**data, **{name: results[port] for port, name in self.stage.results.items()}}
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class EvaluationRunner:
     """The evaluation of a step, compiled in stages. A run gives the accumulators of its metrics."""
 

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
 from dlc.diagnostics import DlcError
 from dlc.diagnostics.files import FileMissing
+from dlc.diagnostics.record import record
 from dlc.graph import FLOATS, Graph, RangeCheck
 from dlc.reference.feeds import bind_feeds
 from dlc.reference.interpreter import all_symbols
@@ -32,7 +32,7 @@ BATCHES = 16
 """So many batches of real data are taken in turn."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Rehearsal:
     """A compiled step of a recipe, or a model."""
 

@@ -8,12 +8,12 @@ of all its updates has become 0.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from dlc.diagnostics import Span
+from dlc.diagnostics.record import record
 from dlc.diagnostics.running import ScheduleOver
 from dlc.graph import UPDATE, Graph, Node, input_node, rebuilt, rewrite
 from dlc.ops import NUMPY_DTYPES
@@ -38,7 +38,7 @@ def schedules_over(
                     yield ScheduleOver(step.name, first, runs, span)
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class _Pace:
     """What an optimizer makes of a parameter of 0, by the number of the run."""
 

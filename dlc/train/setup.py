@@ -6,7 +6,6 @@ import hashlib
 import os
 import platform
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +13,7 @@ import numpy as np
 
 from dlc.diagnostics import Diagnostic, DlcError, fail
 from dlc.diagnostics.data import DataNotGiven, NoRows, RowsFixed, ValidationEmpty
+from dlc.diagnostics.record import record
 from dlc.diagnostics.running import (
     DataChanged,
     NothingMatched,
@@ -36,7 +36,7 @@ Given = Mapping[str, Any]
 """Arrays from Python, by column."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Data:
     """The rows of a training: those it learns from, validates on, and is tested with."""
 

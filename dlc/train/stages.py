@@ -13,15 +13,15 @@ gradient, which goes through the model.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
+from dlc.diagnostics.record import record
 from dlc.graph import Axis, Graph, Node, TensorType, input_node, order, rebuilt
 from dlc.ops import build
 from dlc.reference.interpreter import all_symbols
 from dlc.semantics.program import ModelCall, ModelProgram, Port
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Stage:
     """One call of a model."""
 
@@ -34,7 +34,7 @@ class Stage:
     """For each output of the model, what it is called from here on."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Staged:
     """Stages in order, then the graph that has the outputs; it has the results as inputs."""
 

@@ -9,12 +9,14 @@ from typing import Any
 
 import numpy as np
 
+from dlc.diagnostics.record import record
+
 Array = np.ndarray[Any, Any]
 Metrics = dict[str, float]
 ARRAY, ACCUMULATOR = "array:", "accumulator:"
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class EpochRecord:
     """The metrics of an epoch, exact over all its rows; `validation` is None without a split."""
 
@@ -33,7 +35,7 @@ class EpochRecord:
         return record if self.validation is None else record | {"validation": self.validation}
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Best:
     """The best epoch so far."""
 

@@ -9,9 +9,9 @@ outside of the axis has no element.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import cast
 
+from dlc.diagnostics.record import record
 from dlc.graph import FLOATS, Axis, Node, Size
 from dlc.ops import build
 from dlc.ops.build import make
@@ -23,7 +23,7 @@ FEWEST = 16
 """An axis of so few elements is multiplied as it is."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class _Hot:
     """A tensor that is `value` where its index along `axis` is `place`, and 0 elsewhere."""
 

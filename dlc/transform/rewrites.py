@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
 
+from dlc.diagnostics.record import record
 from dlc.graph import Attr, Node, TensorType
 from dlc.ops.build import broadcast, make
 from dlc.ops.op import Kind
@@ -13,7 +13,7 @@ from dlc.ops.op import Kind
 Number = int | float | bool
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Rewrite:
     """One equality. `rule` gets the node and its operands; None where it does not apply.
 

@@ -6,7 +6,6 @@ import pickle
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -14,6 +13,7 @@ from small_modules import WEIGHTS, dense_graph, expected, module, noise_graph, p
 
 import dlc
 from dlc.codegen.machine import LEVELS, host
+from dlc.diagnostics.record import replaced
 from dlc.runtime import artifact, container
 from dlc.runtime.build import generated_of, native_files
 from dlc.runtime.compiled import NativeExecutable
@@ -28,7 +28,7 @@ X = np.random.default_rng(1).normal(size=(33, 3)).astype(np.float32)
 @pytest.fixture(scope="module")
 def data():
     contents = module(M=dense_graph(), P=pair_graph(), G=noise_graph()).contents
-    return artifact.encode(replace(contents, native=native_files(contents.graphs)), writer="0.1.0")
+    return artifact.encode(replaced(contents, native=native_files(contents.graphs)), writer="0.1.0")
 
 
 def test_stored_programs_run_without_the_compiler(tmp_path, data):
@@ -93,7 +93,7 @@ def test_another_processor_rebuilds(data):
     other = next(name for name in reversed(LEVELS) if name.partition("-")[0] != "x86")
     contents = artifact.decode(data, "m.dlm")
     moved = {path.replace(host().name, other): code for path, code in contents.native.items()}
-    net = dlc.load(artifact.encode(replace(contents, native=moved), writer="0"))
+    net = dlc.load(artifact.encode(replaced(contents, native=moved), writer="0"))
     np.testing.assert_allclose(net.M(X), expected(X), rtol=1e-6)
 
 

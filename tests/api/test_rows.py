@@ -1,12 +1,11 @@
 """Large batches run in parts, with the same bits, where rows do not meet."""
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 from small_modules import dense_graph, module, noise_graph, pair_graph
 
 import dlc
+from dlc.diagnostics.record import replaced
 from dlc.graph import Axis, Graph, Size, TensorType, input_node
 from dlc.ops import build
 from dlc.runtime import rows
@@ -71,7 +70,7 @@ def test_parts_give_the_bits_of_the_whole(monkeypatch, interpret):
     net = dlc.load(data, interpret=interpret)
     program = net.only().prepare()
     assert isinstance(program, InParts)
-    assert program.rows == replace(program.rows, part=rows.SMALLEST_PART)
+    assert program.rows == replaced(program.rows, part=rows.SMALLEST_PART)
     np.testing.assert_array_equal(net(x), whole)
     out = np.empty((1000, 2), np.float32)
     assert net(x, out=out) is out

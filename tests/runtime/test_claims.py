@@ -8,7 +8,7 @@ import pytest
 from dlc.runtime import pool
 from dlc.runtime.blocks import address_of, aligned_words
 from dlc.runtime.job import Job
-from dlc.runtime.native import LOADER
+from dlc.runtime.native import LOADER, assembled
 from dlc.runtime.walker import ROW_WORDS, walker
 
 COUNTING = """
@@ -35,7 +35,7 @@ exit:
 
 @pytest.fixture(scope="module")
 def kernel():
-    return LOADER.assemble(COUNTING, ["count"])["count"]
+    return LOADER.address(assembled(COUNTING), "count")
 
 
 class Counted:

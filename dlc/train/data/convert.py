@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -16,6 +15,7 @@ from dlc.diagnostics.data import (
     NotFinite,
     ValueChanges,
 )
+from dlc.diagnostics.record import replaced
 from dlc.graph import DType
 from dlc.ops.op import NUMPY_DTYPES
 from dlc.train.data.column import Array, Column
@@ -39,7 +39,7 @@ def numbered(
     Numbers that the reader made of names (of folders) become those of `classes`.
     """
     if column.classes is not None and classes is not None and column.classes != classes:
-        column = replace(column, values=np.array(column.classes)[column.values])
+        column = replaced(column, values=np.array(column.classes)[column.values])
     if column.values.dtype.kind not in "US":
         return column
     if dtype not in ("i32", "i64", "u8") or column.values.ndim != 1:
@@ -54,7 +54,7 @@ def numbered(
         known = tuple(str(n) for n in names)
         return LabelUnknown(column.name, str(texts[row]), column.place((row,)), known)
     known = tuple(str(n) for n in names)
-    return replace(column, values=found.astype(np.int64), classes=known)
+    return replaced(column, values=found.astype(np.int64), classes=known)
 
 
 def find_misfit(

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from dlc.diagnostics import Diagnostic, DlcError, fail
 from dlc.diagnostics.data import ColumnUnbound, NoRows, RowsDiffer, ShapeMismatch, StreamTooShort
+from dlc.diagnostics.record import record
 from dlc.graph import RangeCheck, Size, TensorType
 from dlc.semantics.program import Port, StepProgram
 from dlc.train.data.column import Array, Column
@@ -17,7 +17,7 @@ from dlc.train.data.convert import find_misfit, find_outside, numbered, numpy_dt
 from dlc.train.data.source import Columns
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Feed:
     """One parameter's values, rows in axis `row_dim` (None: the same for every batch)."""
 
@@ -34,7 +34,7 @@ class Feed:
         return np.ascontiguousarray(np.take(self.values, rows, axis=self.row_dim), self.dtype)
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Dataset:
     """All that a recipe's steps read of one source."""
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +12,7 @@ import numpy as np
 from dlc.diagnostics import Diagnostic, DlcError, Span, fail
 from dlc.diagnostics.data import NotAnArray
 from dlc.diagnostics.files import FileUnreadable
+from dlc.diagnostics.record import record
 from dlc.semantics.program import DataSpec, Port
 from dlc.train.data.column import Array, Column
 from dlc.train.data.find import find, sha256_of
@@ -22,7 +22,7 @@ from dlc.train.data.npy import read_npy, read_npz
 from dlc.train.data.table import Request, read_csv
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Columns:
     """What a source holds, and the hashes of what it was read from, by path or column name."""
 

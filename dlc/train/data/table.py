@@ -7,7 +7,6 @@ import gzip
 import io
 import zlib
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +21,7 @@ from dlc.diagnostics.files import (
     FileTooLarge,
     FileUnreadable,
 )
+from dlc.diagnostics.record import record
 from dlc.memory import memory_bytes
 from dlc.train.data.column import Array, Column
 from dlc.train.data.find import reason
@@ -32,7 +32,7 @@ GZIP_MAGIC = b"\x1f\x8b"
 WHOLE = range(-(2**63), 2**63)
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Request:
     """A column to make: of one csv column, or of several side by side."""
 
