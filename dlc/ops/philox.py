@@ -22,18 +22,25 @@ BLOCK = 8192
 
 def philox(counter: tuple[Array, Array, Array, Array], key: tuple[int, int]) -> tuple[Array, ...]:
     """Four words for each counter. Words are uint64 arrays of values below 2**32."""
-    c0, c1, c2, c3 = counter
+    c0, c1, c2, c3 = [word.copy() for word in counter]
+    p0, p1 = np.empty_like(c0), np.empty_like(c0)
     k0, k1 = key
-    for _ in range(ROUNDS):
-        p0 = c0 * np.uint64(MULTIPLIERS[0])
-        p1 = c2 * np.uint64(MULTIPLIERS[1])
-        c0, c1, c2, c3 = (
-            (p1 >> 32) ^ c1 ^ np.uint64(k0), p1 & _LOW,
-            (p0 >> 32) ^ c3 ^ np.uint64(k1), p0 & _LOW,
-        )  # fmt: skip
-        k0 = (k0 + WEYL[0]) & 0xFFFFFFFF
-        k1 = (k1 + WEYL[1]) & 0xFFFFFFFF
+    for _ in range(ROUNDS):  # in place: fresh memory costs more than the arithmetic
+        np.multiply(c0, np.uint64(MULTIPLIERS[0]), out=p0)
+        np.multiply(c2, np.uint64(MULTIPLIERS[1]), out=p1)
+        _mixed(p1, c1, k0, out=c0)
+        _mixed(p0, c3, k1, out=c2)
+        np.bitwise_and(p1, np.uint64(_LOW), out=c1)
+        np.bitwise_and(p0, np.uint64(_LOW), out=c3)
+        k0 = (k0 + WEYL[0]) & _LOW
+        k1 = (k1 + WEYL[1]) & _LOW
     return c0, c1, c2, c3
+
+
+def _mixed(product: Array, word: Array, key: int, out: Array) -> None:
+    np.right_shift(product, np.uint64(32), out=out)
+    np.bitwise_xor(out, word, out=out)
+    np.bitwise_xor(out, np.uint64(key), out=out)
 
 
 def uniform_words(seed: int, step: int, elements: Array, place: int, word: int) -> Array:
