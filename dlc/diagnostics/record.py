@@ -85,7 +85,8 @@ def _fill(value: Any, kind: Any, given: set[str]) -> None:
                 raise TypeError(f"{kind.__name__} needs {name}")
 
 
-def _contents(value: Any) -> tuple[Any, ...]:
+def contents_of(value: Any) -> tuple[Any, ...]:
+    """The values of those fields of a record by which it is compared."""
     return tuple(value.__getattribute__(name) for name in type(value)._compared)
 
 
@@ -122,10 +123,10 @@ class _Shared:
     def __eq__(self, other: object) -> bool:
         if type(other) is not type(self):
             return NotImplemented
-        return self is other or _contents(self) == _contents(other)
+        return self is other or contents_of(self) == contents_of(other)
 
     def __hash__(self) -> int:
-        return hash((type(self), _contents(self)))
+        return hash((type(self), contents_of(self)))
 
     def __repr__(self) -> str:
         kind = type(self)

@@ -5,10 +5,11 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import astuple, dataclass, field
+from dataclasses import field
 from typing import Any, Literal
 
 from dlc.diagnostics import Source, Span
+from dlc.diagnostics.record import contents_of, record
 from dlc.graph import Axis, DType, RangeCheck, Size, SizeCheck, parse_size, product
 from dlc.graph.graph import Role
 
@@ -19,7 +20,7 @@ FORM = 4
 """The version of the JSON form."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Buffer:
     """One array in memory.
 
@@ -46,7 +47,7 @@ class Buffer:
     """Private to itself as if it were zeroed: rows that prepare weights write it, not every run."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class BufferRef:
     """An argument: the address of a buffer."""
 
@@ -57,7 +58,7 @@ Argument = BufferRef | Size
 """What a kernel reads from its table of arguments: an address or a number."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Line:
     """A line of a source, and the operations of a row that come from it."""
 
@@ -66,7 +67,7 @@ class Line:
     flops: Size
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Work:
     """What a row has to do, whatever way it does it: see `dlc.schedule.work`."""
 
@@ -77,7 +78,7 @@ class Work:
     """Where it comes from, in the user's own files."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Slab:
     """Of a row in a chain: the rows of the chain from this one on, and its units in a slab.
 
@@ -94,7 +95,7 @@ class Slab:
     extent: int = 0
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Row:
     """One kernel run over its units of work."""
 
@@ -111,7 +112,7 @@ class Row:
     """Units side by side that are cheaper when one call computes them."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class PlanPort:
     """An input or output of the program."""
 
@@ -126,7 +127,7 @@ class PlanPort:
         return product([n for _, n in self.dims])
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Plan:
     """Everything that a run needs but the native code, which it names by key."""
 
@@ -197,7 +198,7 @@ def _row(r: Row) -> list[Any]:
     args = [a.index if isinstance(a, BufferRef) else str(a) for a in r.args]
     lines = [[place.file, place.line, str(place.flops)] for place in r.work.lines]
     work = [str(r.work.flops), str(r.work.bytes), lines]
-    slab = list(astuple(r.slab)) if r.slab else None
+    slab = list(contents_of(r.slab)) if r.slab else None
     return [r.kernel, args, str(r.units), r.barrier, r.label, work, slab, r.run]
 
 
