@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import partial
 
-from dlc.codegen.printer import Printer
 from dlc.codegen.text import Coords
+from dlc.codegen.unit import UnitPrinter
 from dlc.graph import ITEM_BYTES
-from dlc.schedule.index import Affine, Iter, at, substitute
-from dlc.schedule.kernel import Accumulate, Blocks, Buffer, Expr, Nest, Staged, Store, Test
+from dlc.schedule.index import Affine, Iter, at
+from dlc.schedule.kernel import Accumulate, Buffer, Expr, Nest, Staged, Store, Test
 from dlc.schedule.tile import LINE
 
 ROWS_AHEAD = 2
@@ -18,26 +18,13 @@ ROWS_AHEAD = 2
 
 
 @dataclass(slots=True)
-class ContractionPrinter(Printer):
+class ContractionPrinter(UnitPrinter):
     """Prints a kernel whose registers hold a tile of its free loops."""
 
-    ends: dict[Iter, str] = field(default_factory=dict)
-    """Where a loop ends that does not run over its whole axis; it begins at its start."""
-    whole: dict[Iter, str] = field(default_factory=dict)
-    """Where the whole tiles of an axis end."""
-
-    few: dict[Iter, str] = field(default_factory=dict)
-    """Where the tiles of some rows end, if a last row is left alone."""
     direct: bool = False
     """Whether operands are read where they lie, though they have copies."""
     first_chunk: str = ""
     """Whether the sums begin with this chunk; empty where there are no chunks."""
-
-    @property
-    def cut(self) -> Blocks:
-        """How the kernel's units are cut."""
-        assert self.kernel.blocks is not None
-        return self.kernel.blocks
 
     @property
     def product(self) -> Nest:
@@ -65,77 +52,6 @@ class ContractionPrinter(Printer):
         self.scopes.pop()
         self.depth -= 1
 
-    # ---- a unit ----
-    def each_unit(self) -> None:
-        """The head of the loop over units, or over runs that differ in their lanes alone."""
-        lane, run = self.kernel.lane, self.kernel.run
-        every = "lo, hi" if run == 1 else f"lo // {run}, (hi + {run - 1}) // {run}"
-        self.line(f"for unit in range({every}):")
-        self.depth += 1
-        self.scopes.append({})
-        self.decode(lane if run > 1 else None)
-        if lane is None or run == 1:
-            return
-        step, first = self.unit_step(lane), f"imax(lo - unit * {run}, 0)"
-        self.line(f"{self.unit_name(lane)} = {first} * {step}")
-        past = f"imin((hi - unit * {run}) * {step}, {self.size(lane.size)})"
-        self.ends[lane] = self.named(lane, "end", past)
-
-    def unit_step(self, iter: Iter) -> int:
-        """How many elements of a loop a unit holds."""
-        return self.cut.extent[iter]
-
-    def unit_name(self, iter: Iter) -> str:
-        """The variable of the first of them."""
-        return self.name(self.cut.starts[iter])
-
-    def bounds(self, iter: Iter) -> tuple[str, str]:
-        """Where a loop begins and ends in the unit."""
-        if iter not in self.kernel.taps:
-            return Printer.bounds(self, iter)
-        phase, end = self.kernel.taps[iter]
-        return "0", self.scalar(substitute(end, {phase: at(self.cut.starts[phase])}), {})
-
-    def begin(self, iter: Iter) -> str:
-        """Where the unit, or the chunk, begins in a loop."""
-        start = self.cut.starts[iter]
-        return self.name(start) if iter in self.ends else "0"
-
-    def find_ends(self, iter: Iter) -> None:
-        """Where the unit, and the whole tiles in it, end."""
-        extent, size = self.cut.extent[iter], iter.size
-        begin, end = "0", self.size(size)
-        if iter in self.ends:
-            end = self.ends[iter]
-        elif iter in self.kernel.units:
-            begin = self.name(self.cut.starts[iter])
-            end = f"{begin} + {extent}"
-            if size.constant is None or size.constant % extent:
-                end = self.named(iter, "end", f"imin({end}, {self.size(size)})")
-            self.ends[iter] = end
-        if iter in self.cut.remainder or self.counted(iter):
-            tile = self.kernel.tile.get(iter) or self.cut.known[iter]
-            whole = self.whole[iter] = self.whole_end(iter, begin, end, tile)
-            if iter == self.cut.lonely():
-                left = f"({end} - {whole}) % {self.cut.remainder[iter]}"
-                self.few[iter] = self.named(iter, "few", f"{end} - (1 if {left} == 1 else 0)")
-
-    def whole_end(self, iter: Iter, begin: str, end: str, tile: int) -> str:
-        """A variable for where whole tiles between two places of a loop end."""
-        text = f"({end} - {begin})" if begin != "0" else end
-        first = f"{begin} + " if begin != "0" else ""
-        return self.named(iter, "whole", f"{first}{text} // {tile} * {tile}")
-
-    def counted(self, iter: Iter) -> bool:
-        """Whether another tile does what whole ones leave of a run-time loop."""
-        return bool(self.cut.known) and iter in self.kernel.tile and _runs(iter)
-
-    def named(self, iter: Iter, prefix: str, text: str) -> str:
-        """A variable for a place in a loop."""
-        name = f"i_{prefix}_{self.name(iter).removeprefix('i_')}"
-        self.line(f"{name} = {text}")
-        return name
-
     def chunks(self, iters: list[Iter], starts: list[str]) -> None:
         """The loops over chunks, around staging and tiles."""
         if not iters:
@@ -147,13 +63,16 @@ class ContractionPrinter(Printer):
                 self.alone()
             return
         iter, step = iters[0], self.cut.chunks[iters[0]]
+        inner = self.cut.within
         start, (low, high) = self.name(self.cut.starts[iter]), self.bounds(iter)
         whole = iter.size.constant is not None
         first = low
-        if iter in self.kernel.parts and self.kernel.chain is not None:
+        if iter in self.kernel.parts and inner is not None:
+            first, low, high = self.split(iter, inner)
+        elif iter in self.kernel.parts and self.kernel.chain is not None:
             first, low, high = self.slab(iter)
             whole = False
-        elif iter in self.kernel.parts or iter in self.kernel.taps:
+        elif iter in self.kernel.parts or iter in self.kernel.taps or iter == inner:
             first = low = self.named(iter, "low", low)
             high, whole = self.named(iter, "high", high), False
         top = high if whole else f"imax({high}, {low} + 1)"
@@ -163,6 +82,9 @@ class ContractionPrinter(Printer):
             self.ends[iter] = f"{start} + {step}"
             if not whole or (iter.size.constant or 0) % step:
                 self.ends[iter] = self.named(iter, "end", f"imin({start} + {step}, {high})")
+            if inner is not None and iter in self.kernel.parts and inner not in iters:
+                begin, self.ends[inner] = self.within(inner)
+                self.line(f"{self.name(self.cut.starts[inner])} = {begin}")
             self.chunks(iters[1:], [*starts, f"{start} == {first}"])
 
         self.scoped(inside)
@@ -233,26 +155,6 @@ class ContractionPrinter(Printer):
         self.line(f"prefetch_{buffer.dtype}({self.argument(buffer)}, {where})")
 
     # ---- tiles ----
-    def over(self, iter: Iter, step: int, inside: Callable[[], None], end: str = "") -> None:
-        """One loop, from its beginning in the unit or chunk."""
-        end = end or self.ends.get(iter) or self.bounds(iter)[1]
-        self.ranged(iter, self.begin(iter), end, step, inside)
-
-    def ranged(
-        self, iter: Iter, begin: str, end: str, step: int, inside: Callable[[], None]
-    ) -> None:
-        """One loop between two places."""
-        by = f", {step}" if step > 1 else ""
-        self.line(f"for {self.name(iter)} in range({begin}, {end}{by}):")
-        self.scoped(inside)
-
-    def nested(self, iters: list[Iter], inside: Callable[[], None]) -> None:
-        """Loops over reduced axes."""
-        if not iters:
-            inside()
-            return
-        self.over(iters[0], 1, lambda: self.nested(iters[1:], inside))
-
     def summed(self, iters: list[Iter], inside: Callable[[], None]) -> None:
         """Loops over reduced axes, but for what meets the zeros around an operand."""
         if not iters:

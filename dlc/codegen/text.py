@@ -63,15 +63,19 @@ class KernelText:
             return self.part(iter)
         return "0", self.size(iter.size)
 
+    def share(self, iter: Iter, size: str) -> tuple[str, str]:
+        """The unit's part of so many, where a loop is cut in parts."""
+        over = self.kernel.parts[iter]
+        name, count = self.unit_name(over), over.size
+        return f"{name} * ({size}) // {count}", f"({name} + 1) * ({size}) // {count}"
+
     def part(self, iter: Iter) -> tuple[str, str]:
         """Where the part of a reduced loop that a unit runs through begins and ends."""
-        over, chain = self.kernel.parts[iter], self.kernel.chain
-        name, size, count = self.unit_name(over), self.size(iter.size), over.size
+        chain, size = self.kernel.chain, self.size(iter.size)
         if chain is None:
-            return f"{name} * {size} // {count}", f"({name} + 1) * {size} // {count}"
-        slabs, rows = self.size(chain.slabs), chain.rows
-        end = f"({name} + 1) * {slabs} // {count} * {rows}"
-        return f"{name} * {slabs} // {count} * {rows}", f"imin({end}, {size})"
+            return self.share(iter, size)
+        low, high = self.share(iter, self.size(chain.slabs))
+        return f"{low} * {chain.rows}", f"imin({high} * {chain.rows}, {size})"
 
     def slab(self, iter: Iter) -> tuple[str, str, str]:
         """Where the part begins, and what of it the kernel is to add now."""

@@ -58,6 +58,7 @@ def _block(product: Product) -> None:
     known = known_rows(product)
     extent = _extents(product, known)
     blocks = Blocks(extent, _remainder(product, known), _chunks(product), starts, known=known)
+    blocks.within = _within(product, blocks)
     kernel.blocks = blocks
     kernel.units = [i for i in kernel.outer if _count(i, extent[i]) != Size.of(1)]
     panels = -(-(product.lane.size.constant or 0) // product.target.lanes)
@@ -148,6 +149,16 @@ def _chunks(product: Product) -> dict[Iter, int]:
             step -= 1
         chunks[iter] = steps[iter] = step if size is None else -(-size // -(-size // step))
     return chunks
+
+
+def _within(product: Product, blocks: Blocks) -> Iter | None:
+    """The loop along which parts of a batch are cut, so that a few large images are shared too."""
+    kernel, order = product.kernel, product.reduced
+    batch = next((i for i in order if i in kernel.parts and i.size.constant is None), None)
+    if batch is None or blocks.chunks.get(batch) != 1:
+        return None
+    inner = [i for i in order[order.index(batch) + 1 :] if i.size.constant is not None]
+    return next((i for i in inner if i not in kernel.taps), None)
 
 
 def _lines(product: Product, steps: dict[Iter, int]) -> int:
