@@ -25,6 +25,8 @@ SHORT = 9
 """An axis so short (the taps of a window) may stand in the tile as a whole."""
 BYTES_A_CYCLE = ((24e3, 64.0), (400e3, 24.0), (float("inf"), 8.0))
 """What a core can fetch from its caches, by the bytes that the reduced loops go through."""
+CHUNK = 32e3
+"""At most so many where the sum is cut in parts: its chunks are short."""
 
 
 def choose_tile(product: Product) -> None:
@@ -150,7 +152,8 @@ def _cycles(product: Product, rows: dict[Iter, int], vectors: int) -> float:
         fetched += _fetched(product, load, rows)
         parts = product.kernel.parts
         steps = volume([i.size for i in product.reduced if i in load and i not in parts])
-        footprint += 4.0 * steps * places
+        through = 4.0 * steps * places
+        footprint += min(through, CHUNK) if parts else through
     rate = next(rate for limit, rate in BYTES_A_CYCLE if footprint <= limit)
     return max(products / PRODUCTS_A_CYCLE, loads / 2, LATENCY * 1.0, fetched / rate)
 
