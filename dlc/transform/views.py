@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from dlc.graph import Axis, DType, Node, Size, product
-from dlc.ops.build import cast, make, rename, size, slice, split, where
+from dlc.ops.build import cast, make, merge, pad, rename, size, slice, split, where
 from dlc.ops.op import REGISTRY
 from dlc.transform.rewrites import Rewrite, row
 
@@ -112,6 +112,20 @@ def _unwindow_that_tiles(node: Node, x: Node) -> Node | None:
     if node.type.size(axis) != x.type.size(axis) * taps:
         return None
     return make("merge", (x,), {"axes": (axis, tap), "into": axis})
+
+
+def _unwindow_of_one(node: Node, x: Node) -> Node | None:
+    """Where windows have one element, a result is one of them or 0."""
+    axis, tap, step = node.attrs["axis"], node.attrs["tap"], node.attrs["stride"]
+    start, many = Size.of(node.attrs["before"]).constant, x.type.size(axis).constant
+    wanted = node.type.size(axis).constant
+    if x.type.size(tap).constant != 1 or start is None or many is None or wanted is None:
+        return None
+    length = min(many * step - start, wanted)
+    if length <= 0:
+        return None
+    spread = merge(pad(x, tap, after=step - 1), (axis, tap), axis)
+    return pad(slice(spread, axis, start=start, size=length), axis, after=wanted - length)
 
 
 def _unpadded(before: int | Size, after: int | Size) -> bool:
@@ -251,6 +265,7 @@ VIEWS: tuple[Rewrite, ...] = (
     ),
     row("split", "split(split(x, A -> (B, C=1)), C -> ()) -> split(x, A -> B)", _split_of_split),
     row("unwindow", "unwindow(x, stride=size) -> merge(x)", _unwindow_that_tiles),
+    row("unwindow", "unwindow(x, one tap) -> merge(pad(x))[a:b]", _unwindow_of_one),
     row("slice", "x[all] -> x", _slice_of_all),
     row("slice", "x[a][b] -> x[c]", _slice_of_slice),
     row("pad", "pad(x, 0) -> x", _pad_by_nothing),
