@@ -56,29 +56,32 @@ class Printer(Sums):
         self.decode()
         if self.flat:
             self.whole_vectors(self.kernel.units[0])
-        elif self.kernel.chain is not None and self.kernel.parts:
-            self.slabs(self.kernel.chain.rows)
         else:
-            self.outer_loops(list(self.kernel.serial))
+            self.in_blocks(list(self.kernel.around.items()), [])
         self.depth -= 1
 
-    def slabs(self, rows: int) -> None:
-        """Sums of slabs, each added to those before."""
-        (iter,) = self.kernel.parts
-        self.first, begin, end = self.slab(iter)
-        self.line(f"for i_slab in range({begin}, imax({end}, {begin} + 1), {rows}):")
+    def in_blocks(self, iters: list[tuple[Iter, int]], firsts: list[str]) -> None:
+        """Loops over blocks of the reduced ones, whose sums are added to those before."""
+        if not iters:
+            self.first = " and ".join(firsts)
+            self.outer_loops(list(self.kernel.serial))
+            return
+        (iter, rows), name = iters[0], self.fresh("block")
+        first, begin, end = "0", *self.bounds(iter)
+        if iter in self.kernel.parts:
+            first, begin, end = self.slab(iter)
+        self.line(f"for {name} in range({begin}, imax({end}, {begin} + 1), {rows}):")
 
         def inside() -> None:
-            self.line(f"i_slab_end = imin(i_slab + {rows}, {end})")
-            self.outer_loops(list(self.kernel.serial))
+            self.block[iter] = name, f"{name}_end"
+            self.line(f"{name}_end = imin({name} + {rows}, {end})")
+            self.in_blocks(iters[1:], [*firsts, f"{name} == {first}"])
 
         self.scoped(inside)
 
     def bounds(self, iter: Iter) -> tuple[str, str]:
-        """Where a loop begins and ends in the unit, or in the slab."""
-        if self.first and iter in self.kernel.parts:
-            return "i_slab", "i_slab_end"
-        return Sums.bounds(self, iter)
+        """Where a loop begins and ends in the unit, or in the block."""
+        return self.block[iter] if iter in self.block else Sums.bounds(self, iter)
 
     def whole_vectors(self, iter: Iter) -> None:
         """The body without masks, and with them where the one axis ends."""
@@ -182,7 +185,7 @@ class Printer(Sums):
         for s in sums:
             self.fold(s, nest)
         if self.first:
-            self.added(f"i_slab == {self.first}", nest.after)
+            self.added(self.first, nest.after)
         else:
             self.store(nest.after)
 

@@ -36,7 +36,9 @@ class KernelText:
     clamped: set[Iter] = field(default_factory=set)
     """Loops whose tile may reach past the end: its rows have variables of their own."""
     first: str = ""
-    """Where the part begins that is summed slab by slab; empty where none is."""
+    """Whether sums that go to memory in between begin here; empty where none do."""
+    block: dict[Iter, tuple[str, str]] = field(default_factory=dict)
+    """Where loops begin and end for such a sum."""
     full: bool = False
     """Inside a branch where all lanes are inside their axis."""
 

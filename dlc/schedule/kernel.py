@@ -220,6 +220,8 @@ class Kernel:
     serial: list[Iter] = field(default_factory=list)
     parts: dict[Iter, Iter] = field(default_factory=dict)
     """Reduced loops of which each unit runs through one part, and the loop over parts."""
+    around: dict[Iter, int] = field(default_factory=dict)
+    """Reduced loops outside of the serial ones, and their steps: sums go to memory in between."""
     taps: dict[Iter, tuple[Iter, Affine]] = field(default_factory=dict)
     """Reduced loops that end where the phase of a stride says: the loop over phases, the end."""
     blocks: Blocks | None = None

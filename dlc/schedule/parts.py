@@ -18,6 +18,8 @@ SUMMED = 64 * PARTS
 """The fewest elements that are summed into each: a part costs a store and a load."""
 LEAST = {"dot": 1 << 22, "reduce_sum": 1 << 17}
 """The fewest multiply-adds or additions that are worth a second pass."""
+WIDE = 512
+"""Rows of so many columns are always summed in parts over rows, each of which is read in order."""
 
 
 def with_parts(facts: Facts, lanes: int) -> Graph:
@@ -48,9 +50,10 @@ def _cut_axis(facts: Facts, node: Node, lanes: int) -> Axis | None:
     sizes = {a: node.args[0].type.size(a) for a in over}
     result, summed = volume(node.type.sizes), volume(sizes.values())
     grows = any(n.constant is None for n in node.type.sizes)
-    if result > (RUN_TIME_RESULT if grows else RESULT) or result * summed < least:
+    if result > (RUN_TIME_RESULT if grows else RESULT):
         return None
-    if summed < SUMMED:
+    rows = node.op == "reduce_sum" and result >= WIDE and not grows
+    if (summed < SUMMED or result * summed < least) and not rows:
         return None
     wide = any(n.constant is not None and n.constant >= lanes // 2 for n in node.type.sizes)
     innermost = {x.type.axes[-1] for x in node.args}

@@ -249,6 +249,8 @@ def _mark(state: _State, chain: list[Kernel]) -> None:
     whole = Chain(rows, len(chain), known(chain[0]).size)
     for kernel in chain:
         axis = known(kernel)
+        if kernel.parts and kernel.blocks is None:
+            kernel.around = {axis: rows}
         axis = kernel.parts.get(axis, axis)
         kernel.units = [axis, *(i for i in kernel.units if i != axis)]
         kernel.chain = whole

@@ -23,6 +23,10 @@ LINE = 64
 """Bytes of a cache line."""
 CROWDED = 1024
 """Elements at multiples of so many bytes share few sets of the first cache."""
+WIDEST_ROW, BLOCK, BLOCK_ROWS = 32 * 1024, 32 * 1024, 4
+"""Bytes of a row whose columns one unit sums; of the rows that it goes through at once; and how
+many these are at least. With less of each row the processor does not see that memory is read in
+order."""
 FEW, CHOICES = 4, 16
 """Loops of so few values, and of so many together, are unrolled where they decide something."""
 
@@ -63,6 +67,7 @@ def tile(kernel: Kernel, target: Target) -> None:
         nest.free.sort(key=lambda i: i == kernel.lane)
         nest.reduced.sort(key=lambda i: i == kernel.lane)
     _cut(kernel, target)
+    _read_whole_rows(kernel)
 
 
 def _turns(kernel: Kernel, target: Target) -> bool:
@@ -249,3 +254,24 @@ def _cut(kernel: Kernel, target: Target) -> None:
         kernel.units.pop()
         kernel.serial.insert(0, last)
         work *= -(-last.size.constant // kernel.step(last, target.lanes))
+
+
+def _read_whole_rows(kernel: Kernel) -> None:
+    """Sums of columns in parts take the tiles of some rows, then of the next ones."""
+    lane = kernel.lane
+    if not kernel.parts or lane is None or kernel.units[-1:] != [lane] or len(kernel.nests) != 1:
+        return
+    (nest,), row = kernel.nests, 4 * (lane.size.constant or WIDEST_ROW)
+    plain = all(isinstance(s, Accumulate) and s.f == "sum" for s in nest.body)
+    plain = plain and all(s.expr.op == "ref" for s in nest.after) and not nest.free
+    if not plain or row > WIDEST_ROW or row <= 4 * kernel.tile[lane]:
+        return
+    kernel.serial.insert(0, kernel.units.pop())
+    read = {a.buffer for a in accesses(kernel) if a.offset.iters & set(nest.reduced)}
+    room = max(BLOCK // (row * len(read)), BLOCK_ROWS)
+    for place, iter in reversed(list(enumerate(nest.reduced))):
+        size = iter.size.constant
+        if size is None or size > room:
+            kernel.around = dict.fromkeys(nest.reduced[:place], 1) | {iter: room}
+            return
+        room //= size
