@@ -35,6 +35,8 @@ PRODUCTS = 1 << 22
 FEWEST_UNITS, MOST_UNITS = 4, 8
 ALONE = 1 << 20
 """Multiply-adds of a batch of one that are worth a unit of their own."""
+FAR_WEIGHTS = 8 << 20
+"""Bytes of the lane operand that are in no cache any more when another row of an image needs them."""
 VECTORS = 8
 """In the tile of one row."""
 DEAR_EPILOGUE = 160
@@ -99,6 +101,8 @@ def _extents(product: Product, known: dict[Iter, int]) -> dict[Iter, int]:
 
     shared = shared_rows(product)
     rows = [i for i in reversed(rows_of(kernel)) if i not in shared]
+    if known and 4 * _known([lane, *product.reduced]) > FAR_WEIGHTS:
+        rows.sort(key=lambda i: i.size.constant is None)  # few images share one reading of it
     for iter in [*rows, *reversed(shared), lane]:
         step = tile.get(iter, 1)
         tiles = -(-estimate(iter.size) // step)
