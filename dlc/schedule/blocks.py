@@ -36,7 +36,7 @@ FEWEST_UNITS, MOST_UNITS = 4, 8
 ALONE = 1 << 20
 """Multiply-adds of a batch of one that are worth a unit of their own."""
 FAR_WEIGHTS = 8 << 20
-"""Bytes of the lane operand that are in no cache any more when another row of an image needs them."""
+"""Bytes of the lane operand that leave all caches before another row of an image needs them."""
 VECTORS = 8
 """In the tile of one row."""
 DEAR_EPILOGUE = 160
