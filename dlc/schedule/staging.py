@@ -34,7 +34,7 @@ def stage(product: Product, blocks: Blocks) -> None:
             near = stride(load.offset, reduced[-1]) <= WIDEST * lanes
             if not near and stride(load.offset, lane, lanes) == 1:
                 blocks.staged += (_panel(kernel, blocks, load, reduced),)
-        elif blocks.chunks and lane not in outer:
+        elif blocks.chunks and lane not in outer and blocks.extent[lane] > kernel.tile[lane]:
             staged = _rows(product, blocks, load, [*outer, *reduced])
             blocks.staged += () if staged is None else (staged,)
 
