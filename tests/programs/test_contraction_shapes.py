@@ -1,5 +1,7 @@
 """Products and convolutions of many shapes: right at every batch, a row alike in each of them."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from native_runs import run_generated
@@ -43,8 +45,8 @@ def feeds_of(graph, rows):
     return found
 
 
-def check(graph):
-    generated = generate(graph, host())
+def check(graph, machine=None):
+    generated = generate(graph, machine or host())
     exact = widen(graph)
     alike = {}
     for rows in BATCHES:
@@ -191,6 +193,68 @@ def test_convolutions_in_groups(groups, size):
     rows = b.window(x, Y, KY, 3, stride=1, before=1, after=1)
     seen = b.window(rows, X, KX, 3, stride=1, before=1, after=1)
     check(graph_with_gradients((x, w), b.dot(seen, w, (C, KY, KX))))
+
+
+@pytest.mark.parametrize("plain", [False, True])
+def test_few_large_images_are_summed_in_parts_of_them(plain):
+    """Whether or not the images are copied first, in a chain with the sum."""
+    x, w = tensor("x", (N, ROWS), (Y, 24), (X, 26), (C, 16)), tensor("w", (C, 16), (D, 16))
+    if plain:
+        y = b.dot(x, w, (C,))
+        inputs = (x, w)
+    else:
+        w = tensor("w", (C, 16), (KY, 3), (KX, 3), (D, 16))
+        rows = b.window(x, Y, KY, 3, stride=1, before=1, after=1)
+        seen = b.window(rows, X, KX, 3, stride=2, before=1, after=1)
+        y, inputs = b.dot(seen, w, (C, KY, KX)), (x, w)
+    graph = graph_with_gradients(inputs, y)
+    kernels = schedule(graph, Target(8, 16)).kernels
+    assert any(k.blocks is not None and k.blocks.within is not None for k in kernels)
+    check(graph)
+
+
+def test_a_gradient_of_windows_of_one_element():
+    """Most of it is 0: the product is computed for the others alone."""
+    x = tensor("x", (N, ROWS), (Y, 10), (X, 11), (C, 12))
+    w = tensor("w", (C, 12), (KY, 1), (KX, 1), (D, 20))
+    rows = b.window(x, Y, KY, 1, stride=3)
+    seen = b.window(rows, X, KX, 1, stride=2, before=1, after=1)
+    graph = graph_with_gradients((x, w), b.dot(seen, w, (C, KY, KX)))
+    assert not any(n.op == "unwindow" for n in graph.nodes)
+    check(graph)
+
+
+@pytest.mark.parametrize("wide", [520, 1000, 9000])
+def test_columns_of_wide_rows(wide):
+    """One unit sums all columns of its rows, some rows at a time."""
+    x = tensor("x", (N, ROWS), (D, wide))
+    total = b.reduce_sum(b.mul(x, x), (N,))
+    kernels = schedule(lower(Graph((x,), {"t": total})), Target(8, 16)).kernels
+    assert bool(kernels[0].around) == (wide < 9000)
+    graph = lower(Graph((x,), {"t": total, "y": b.mul(x, b.broadcast(total, x.type.dims))}))
+    generated = generate(graph, host())
+    for rows in (0, 1, 7, 8, 300):
+        feeds = {"x": np.random.default_rng(rows).normal(size=(rows, wide)).astype("f4")}
+        got = run_generated(generated, graph, feeds, checked=True)
+        shared = run_generated(generated, graph, feeds, threads=3)
+        want = (feeds["x"].astype("f8") ** 2).sum(0)
+        np.testing.assert_allclose(got["t"], want, rtol=1e-5)
+        assert np.array_equal(got["t"], shared["t"])
+
+
+@pytest.mark.parametrize("image", [0, 9])
+def test_vectors_wider_than_those_of_the_machine(image):
+    """LLVM makes two of each here: the schedules and texts of other machines run anywhere."""
+    wide = replace(host(), lanes=16, registers=32)
+    if image:
+        x = tensor("x", (N, ROWS), (C, 20), (Y, image), (X, image))
+        w = tensor("w", (C, 20), (KY, 3), (KX, 3), (D, 36), role="param")
+        rows = b.window(x, Y, KY, 3, stride=2, before=1, after=1)
+        seen = b.window(rows, X, KX, 3, stride=1, before=1, after=1)
+        check(graph_with_gradients((x, w), b.dot(seen, w, (C, KY, KX))), wide)
+        return
+    x, w = tensor("x", (N, ROWS), (C, 300)), tensor("w", (C, 300), (D, 70), role="param")
+    check(graph_with_gradients((x, w), b.tanh(b.dot(x, w, (C,)))), wide)
 
 
 def test_transpositions_of_every_size():

@@ -5,7 +5,7 @@ import threading
 import numpy as np
 import pytest
 
-from dlc.runtime import pool
+from dlc.runtime import native, pool
 from dlc.runtime.blocks import address_of, aligned_words
 from dlc.runtime.job import Job
 from dlc.runtime.native import LOADER, assembled
@@ -36,6 +36,17 @@ exit:
 @pytest.fixture(scope="module")
 def kernel():
     return LOADER.address(assembled(COUNTING), "count")
+
+
+def test_native_text_is_assembled_once(tmp_path, monkeypatch):
+    monkeypatch.setenv("DLC_CACHE_DIR", str(tmp_path))
+    code = assembled(COUNTING)
+    monkeypatch.setattr(native.llvm, "parse_assembly", None)
+    assert assembled(COUNTING) == code
+    (entry,) = tmp_path.rglob("native/*")
+    entry.write_bytes(b"damaged")
+    with pytest.raises(TypeError):
+        assembled(COUNTING)
 
 
 class Counted:
