@@ -113,7 +113,10 @@ def size_plan(
 
 
 def room_for_slabs(threads: int) -> int:
-    """For so many slabs a chain's own buffers have room: with fewer, threads share each row."""
+    """For so many slabs a chain's own buffers have room: with fewer, threads share each row.
+
+    That is so of no more than `PARTS` on any number of threads: sums in parts count on it.
+    """
     return max(2 * threads, PARTS)
 
 

@@ -18,7 +18,7 @@ SUMMED = 64 * PARTS
 """The fewest elements that are summed into each: a part costs a store and a load."""
 LEAST = {"dot": 1 << 22, "reduce_sum": 1 << 17}
 """The fewest multiply-adds or additions that are worth a second pass."""
-WIDE = 512
+WIDE = 512, 8192
 """Rows of so many columns are always summed in parts over rows, each of which is read in order."""
 
 
@@ -52,8 +52,8 @@ def _cut_axis(facts: Facts, node: Node, lanes: int) -> Axis | None:
     grows = any(n.constant is None for n in node.type.sizes)
     if result > (RUN_TIME_RESULT if grows else RESULT):
         return None
-    rows = node.op == "reduce_sum" and result >= WIDE and not grows
-    if (summed < SUMMED or result * summed < least) and not rows:
+    few = summed < SUMMED or result * summed < least
+    if few and not (node.op == "reduce_sum" and not grows and _wide_rows(node.args[0], over)):
         return None
     wide = any(n.constant is not None and n.constant >= lanes // 2 for n in node.type.sizes)
     innermost = {x.type.axes[-1] for x in node.args}
@@ -64,3 +64,8 @@ def _cut_axis(facts: Facts, node: Node, lanes: int) -> Axis | None:
         if estimate(size) >= 2 * PARTS and lane_left:
             return axis
     return None
+
+
+def _wide_rows(x: Node, over: tuple[Axis, ...]) -> bool:
+    axis, size = x.type.dims[-1]
+    return axis not in over and size.constant is not None and WIDE[0] <= size.constant <= WIDE[1]
