@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -57,8 +58,8 @@ class ContractionPrinter(UnitPrinter):
         if not iters:
             self.first_chunk = " and ".join(starts)
             self.stage()
-            self.tile = dict(self.kernel.tile)
-            self.tiles(list(self.kernel.outer))
+            with self.in_tile(dict(self.kernel.tile)):
+                self.tiles(list(self.kernel.outer))
             if self.cut.alone:
                 self.alone()
             return
@@ -117,15 +118,14 @@ class ContractionPrinter(UnitPrinter):
         assert staged.copy.buffer is not None
         lane, store = staged.along, Store(staged.copy.buffer, staged.copy.offset, staged.load)
         width = self.tile[lane]
-        whole, self.tile = self.tile, {lane: width}
 
         def inside() -> None:
             for coords in self.coords([lane]):
                 self.store_one(store, coords, self.value(staged.load, coords))
             self.prefetch(buffer, offset + width, {})
 
-        self.nested(list(staged.loops), inside)
-        self.tile = whole
+        with self.in_tile({lane: width}):
+            self.nested(list(staged.loops), inside)
 
     def rows(self, staged: Staged) -> None:
         """Copies the other operand as it lies, to rows side by side."""
@@ -155,6 +155,14 @@ class ContractionPrinter(UnitPrinter):
         self.line(f"prefetch_{buffer.dtype}({self.argument(buffer)}, {where})")
 
     # ---- tiles ----
+    @contextmanager
+    def in_tile(self, tile: dict[Iter, int], *, direct: bool = False) -> Iterator[None]:
+        """Prints for another tile, and perhaps reads operands where they lie."""
+        before = self.tile, self.direct
+        self.tile, self.direct = tile, direct or self.direct
+        yield
+        self.tile, self.direct = before
+
     def summed(self, iters: list[Iter], inside: Callable[[], None]) -> None:
         """Loops over reduced axes, but for what meets the zeros around an operand."""
         if not iters:
@@ -221,15 +229,14 @@ class ContractionPrinter(UnitPrinter):
         end = self.ends.get(iter, self.size(iter.size))
         self.ranged(iter, self.begin(iter), self.whole[iter], step, lambda: self.tiles(rest))
         few = self.cut.remainder[iter]
-        whole, self.tile = self.tile, {**self.tile, iter: few}
 
         def inside() -> None:
             if _runs(iter):
                 self.clamp(iter)
             self.tiles(rest)
 
-        self.ranged(iter, self.whole[iter], self.few.get(iter, end), few, inside)
-        self.tile = whole
+        with self.in_tile({**self.tile, iter: few}):
+            self.ranged(iter, self.whole[iter], self.few.get(iter, end), few, inside)
         self.clamped.discard(iter)
 
     def known_rows(self, iters: list[Iter]) -> None:
@@ -238,10 +245,9 @@ class ContractionPrinter(UnitPrinter):
         if row is None:
             return
         lane = {i: n for i, n in self.tile.items() if i == self.kernel.lane}
-        whole, self.tile, self.direct = self.tile, lane | self.cut.known, True
         rest, end = [i for i in iters if i != row], self.ends.get(row, self.size(row.size))
-        self.ranged(row, self.whole[row], end, 1, lambda: self.tiles(rest))
-        self.tile, self.direct = whole, False
+        with self.in_tile(lane | self.cut.known, direct=True):
+            self.ranged(row, self.whole[row], end, 1, lambda: self.tiles(rest))
 
     def columns(self, step: int, last: int, inside: Callable[[], None]) -> None:
         """The loop along the lanes; a narrower tile does what whole ones leave."""
@@ -255,24 +261,22 @@ class ContractionPrinter(UnitPrinter):
         self.full = True
         self.ranged(lane, begin, middle, step, inside)
         self.full = False
-        tile, self.tile = self.tile, {**self.tile, lane: last}
-        self.ranged(lane, middle, end, last, inside)
-        self.tile = tile
+        with self.in_tile({**self.tile, lane: last}):
+            self.ranged(lane, middle, end, last, inside)
 
     def alone(self) -> None:
         """The last row where it is left alone: more vectors of it."""
         lane, row = self.kernel.lane, self.cut.lonely()
         assert lane is not None
         assert row is not None
-        self.tile, self.direct = {lane: self.cut.alone}, True
         rest = [i for i in self.kernel.outer if i not in (row, lane)]
 
         def lanes() -> None:
             self.columns(self.cut.alone, self.cut.alone_last, self.one_tile)
 
         end = self.ends.get(row, self.size(row.size))
-        self.ranged(row, self.few[row], end, 1, lambda: self.around(rest, lanes))
-        self.direct = False
+        with self.in_tile({lane: self.cut.alone}, direct=True):
+            self.ranged(row, self.few[row], end, 1, lambda: self.around(rest, lanes))
 
     def around(self, iters: list[Iter], inside: Callable[[], None]) -> None:
         """Loops over elements of a unit."""
