@@ -29,8 +29,9 @@ CHANNELS = 16
 IMAGE, FAR_CHANNELS = 3 << 19, 18
 """Where the transformed tiles of an image take more bytes, what goes to memory and back costs as
 much as so many channels a b / (a + b) save."""
-FEWEST = 5
-"""From so many results on, a last tile that is not whole pays too."""
+TRANSFORMS, CUT = 6, 8
+"""What the transformations of an element of a tile cost, in channels a b / (a + b) of its products;
+the second where the last tiles are cut off."""
 TILE, TAPS = 2, 3
 """Results along a side of a tile, and the taps of each."""
 Row = tuple[float, ...]
@@ -50,6 +51,13 @@ class _Side:
     after: Size
     flipped: bool
     """Whether the last tap meets the first element of a window."""
+
+    def met(self, results: int) -> int:
+        """How many of the taps of so many results meet no zero around x."""
+        before, after = self.before.constant or 0, self.after.constant or 0
+        end = results + TAPS - 1 - after
+        inside = (min(results, end - k) - max(0, before - k) for k in range(TAPS))
+        return sum(max(n, 0) for n in inside)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,12 +81,16 @@ class _Convolution:
             return False
         results = [self.node.type.size(self.names.get(s.axis, s.axis)).constant for s in self.sides]
         taps = [self.weight.type.size(tap).constant for tap in self.taps]
-        whole = all(n is not None and (n % TILE == 0 or n >= FEWEST) for n in results)
-        a, b = (n or 0 for n in sizes)
-        image = 16 * (a + b) * prod(n or 0 for n in results)  # 4 elements for each of both sides
+        if None in results or taps != [TAPS, TAPS] or self.node.type.dtype != "f32":
+            return False
+        counts, (a, b) = [n or 0 for n in results], [n or 0 for n in sizes]
+        image = 16 * (a + b) * prod(counts)  # 4 elements for each of both sides
         if image > IMAGE and a * b < FAR_CHANNELS * (a + b):
             return False
-        return whole and taps == [TAPS, TAPS] and self.node.type.dtype == "f32"
+        plain = prod(side.met(n) for side, n in zip(self.sides, counts, strict=True))
+        tiled = prod((TILE + TAPS - 1) * -(-n // TILE) for n in counts)
+        cost = CUT if any(n % TILE for n in counts) else TRANSFORMS
+        return a * b * (plain - tiled) > cost * (a + b) * tiled
 
     @property
     def taps(self) -> tuple[Axis, ...]:

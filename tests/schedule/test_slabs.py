@@ -95,7 +95,8 @@ def products(graph):
 @pytest.mark.parametrize(
     ("channels", "image", "kernel", "steps", "fewer"),
     [
-        (16, 16, 3, {}, True), (8, 16, 3, {}, False), (16, 15, 3, {}, True), (16, 3, 3, {}, False),
+        (16, 16, 3, {}, True), (8, 16, 3, {}, False), (32, 15, 3, {}, True), (16, 15, 3, {}, False),
+        (16, 3, 3, {}, False), (64, 5, 3, {}, False), (16, 8, 3, {}, True),
         (16, 16, 5, {}, False), (16, 16, 3, {"stride": 2}, False),
         (16, 16, 3, {"dilation": 2, "before": 2, "after": 2}, False),
         (16, 18, 3, {"before": 0, "after": 0}, True),
