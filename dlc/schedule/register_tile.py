@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from math import prod
+from math import gcd, prod
 
 from dlc.schedule.facts import estimate, volume
 from dlc.schedule.index import Iter
@@ -25,6 +25,9 @@ SHORT = 9
 """An axis so short (the taps of a window) may stand in the tile as a whole."""
 BYTES_A_CYCLE = ((24e3, 64.0), (400e3, 24.0), (float("inf"), 8.0))
 """What a core can fetch from its caches, by the bytes that the reduced loops go through."""
+SETS, WAYS = 4096, 6
+"""Lines so many bytes apart share a set of the first cache, which has room for so many rows of a
+tile: with more, each step fetches a whole line for each."""
 CHUNK = 32e3
 """At most so many where the sum is cut in parts: its chunks are short."""
 
@@ -167,4 +170,5 @@ def _fetched(product: Product, load: dict[Iter, int], rows: dict[Iter, int]) -> 
     apart = [i for i in rows if i in load and load[i] not in steps]
     near = [i for i in apart if 4 * load[i] * rows[i] <= LINE]
     lines = prod(rows[i] for i in apart if i not in near)
-    return lines * min(inner, LINE)
+    crowded = any(rows[i] * gcd(4 * load[i], SETS) > WAYS * SETS for i in apart if i not in near)
+    return lines * (LINE if crowded else min(inner, LINE))
