@@ -15,7 +15,7 @@ from dlc.schedule.kernel import Accumulate, Buffer, Expr, Nest, Staged, Store, T
 from dlc.schedule.tile import LINE
 
 ROWS_AHEAD, STEPS_AHEAD = 2, 32
-"""So far ahead rows that are copied are asked for, and what steps of a sum over images read."""
+"""So far ahead rows that are copied are asked for, and what steps of sums read."""
 
 
 @dataclass(slots=True)
@@ -315,7 +315,7 @@ class ContractionPrinter(UnitPrinter):
             self.prefetch_sums(s)
 
         def step() -> None:
-            self.ask_ahead(s)
+            self.ask_ahead()
             for coords in self.sum_coords(s):
                 self.accumulate(s, coords, self.product, "")
 
@@ -327,23 +327,13 @@ class ContractionPrinter(UnitPrinter):
         else:
             self.follow()
 
-    def ask_ahead(self, s: Accumulate) -> None:
-        """Asks for what later steps of a sum over a batch read, where only few tiles read it."""
-        reduced, lane = self.product.reduced, self.kernel.lane
-        few = lane is not None and self.cut.extent[lane] <= self.kernel.tile[lane]
-        if not self.kernel.parts or not reduced or not few or lane in self.kernel.units:
-            return
-        beside = {i for i in self.kernel.outer if i != lane} - self.kernel.single
-        for load in s.expr.args:
-            if load.op != "load" or load.buffer is None or load.buffer.place == "scratch":
-                continue
-            steps = {i: load.offset.step(i, 1) for i in (*reduced, *beside)}
-            inner, own = steps[reduced[-1]], {steps[i] for i in reduced}
-            again = (
-                lane in load.deps or not beside <= load.deps or any(steps[i] in own for i in beside)
-            )
-            if inner is not None and 4 * (inner.constant or 0) >= LINE and not again:
-                self.prefetch(load.buffer, load.offset + inner * STEPS_AHEAD, {})
+    def ask_ahead(self) -> None:
+        """Asks for what later steps read of some operands."""
+        for load in self.cut.ahead:
+            step = load.offset.step(self.product.reduced[-1], 1)
+            assert load.buffer is not None
+            assert step is not None
+            self.prefetch(load.buffer, load.offset + step * STEPS_AHEAD, {})
 
     def prefetch_sums(self, s: Accumulate) -> None:
         """Asks for where the tile's sums will be added."""

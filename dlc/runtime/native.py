@@ -20,8 +20,6 @@ KIND = "native"
 """The kind of the objects in the cache."""
 ENTRY = "kernel"
 """The symbol that every object exports."""
-
-
 _Key = tuple[str, tuple[str, ...]]
 """An object by its hash, and the functions asked of it."""
 

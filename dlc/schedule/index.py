@@ -250,3 +250,14 @@ def total(indices: Iterable[Affine]) -> Affine:
     for index in indices:
         result = result + index
     return result
+
+
+def count_inside(first: int, steps: tuple[int, int], turns: tuple[int, int], size: int) -> int:
+    """For how many turns (i, k) of two loops first + steps[0] i + steps[1] k is in [0, size)."""
+    (step, other), (n, m), hits = steps, turns, 0
+    for i in range(n):
+        start = first + step * i
+        low, high = (-start, size - start) if other > 0 else (start - size + 1, start + 1)
+        width = abs(other)
+        hits += max(min(-(-high // width), m) - max(-(-low // width), 0), 0)
+    return hits

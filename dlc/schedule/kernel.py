@@ -172,6 +172,8 @@ class Blocks:
     """Elements along the lanes in the tile of a last row that is left alone; 0: none is wider."""
     alone_last: int = 0
     """Elements in the last of these tiles; 0: it is whole."""
+    ahead: tuple[Expr, ...] = ()
+    """Operands that are asked for some steps ahead: nobody has read these lines before."""
     within: Iter | None = None
     """Parts of a run-time axis begin and end within its values, along this reduced loop."""
 

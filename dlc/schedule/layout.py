@@ -90,7 +90,7 @@ def find_layout(facts: Facts, lanes: int) -> Layout:
             layout.votes[name] = layout.votes.get(name, 0.0) + volume(node.type.sizes)
     for node in facts.real:
         for reading in facts.readings[node]:
-            _add_halo(layout, reading, most=4 if is_contraction(facts, node) else 1)
+            _add_halo(layout, reading, product=is_contraction(facts, node))
         if node in facts.outputs and len(node.type.dims) > 1:
             _follow(layout, node)
     return layout
@@ -246,8 +246,8 @@ def _vote(layout: Layout, node: Node) -> None:
         layout.votes[iter.axis] = layout.votes.get(iter.axis, 0.0) + weight
 
 
-def _add_halo(layout: Layout, reading: Reading, most: int) -> None:
-    """Zeros around what a window is taken of; `most` is how many times its own size they may be."""
+def _add_halo(layout: Layout, reading: Reading, *, product: bool) -> None:
+    """Zeros around what is read outside of its axes; a product is given more than a map."""
     source = reading.source
     if source.op in ("input", "table") or source in layout.facts.outputs:
         return
@@ -260,14 +260,14 @@ def _add_halo(layout: Layout, reading: Reading, most: int) -> None:
         before = before if before.at_least(1) else Size()
         after = after if after.at_least(1) else Size()
         covered = (low + before).at_least(0) and (test.size - 1 + after - high).at_least(0)
-        if not covered or not _reasonable(before + after, test.size, most):
+        if not covered or not _reasonable(before + after, test.size, product=product):
             continue
         old = layout.halos.setdefault(source, {}).get(axis, (Size(), Size()))
         layout.halos[source][axis] = (_larger(old[0], before), _larger(old[1], after))
 
 
-def _reasonable(halo: Size, size: Size, most: int) -> bool:
-    room = most * estimate(size) + (16 if most > 1 else 0)
+def _reasonable(halo: Size, size: Size, *, product: bool) -> bool:
+    room = 4 * estimate(size) + 16 if product else estimate(size)
     return halo.constant is not None and halo.constant <= room
 
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 from dlc.graph import Axis, Graph, Node, Size, TensorType, rebuilt, rewrite
 from dlc.schedule.facts import PART, Facts, estimate, volume
 from dlc.schedule.plan import PARTS
+from dlc.schedule.tile import WIDEST_ROW
 
 RESULT, RUN_TIME_RESULT = 1 << 16, 1 << 13
 """The most elements of a result that is summed in parts; of one that grows with the batch."""
@@ -18,7 +19,7 @@ SUMMED = 64 * PARTS
 """The fewest elements that are summed into each: a part costs a store and a load."""
 LEAST = {"dot": 1 << 22, "reduce_sum": 1 << 17}
 """The fewest multiply-adds or additions that are worth a second pass."""
-WIDE = 512, 8192
+WIDE = 512, WIDEST_ROW // 4
 """Rows of so many columns are always summed in parts over rows, each of which is read in order."""
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from math import prod
 
 from dlc.schedule.facts import estimate
-from dlc.schedule.index import Affine, Iter, at, data_atoms
+from dlc.schedule.index import Affine, Iter, at, count_inside, data_atoms
 from dlc.schedule.kernel import Blocks, Kernel, Test
 from dlc.schedule.plan import PARTS
 from dlc.schedule.tile import Target, accesses, stride
@@ -69,13 +69,7 @@ def share(test: Test, steps: dict[Iter, int | None]) -> float:
     first = test.index.const.constant
     if not n or not m or not step or not other or size is None or first is None or n > MANY:
         return 1.0
-    hits = 0
-    for i in range(n):  # 0 <= start + other * k < size
-        start = first + step * i
-        low, high = (-start, size - start) if other > 0 else (start - size + 1, start + 1)
-        width = abs(other)
-        hits += max(min(-(-high // width), m) - max(-(-low // width), 0), 0)
-    return hits / (n * m)
+    return count_inside(first, (step, other), (n, m), size) / (n * m)
 
 
 def _indexed(offset: Affine) -> frozenset[Iter]:

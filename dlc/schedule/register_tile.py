@@ -25,7 +25,7 @@ SHORT = 9
 """An axis so short (the taps of a window) may stand in the tile as a whole."""
 BYTES_A_CYCLE = ((24e3, 64.0), (400e3, 24.0), (float("inf"), 8.0))
 """What a core can fetch from its caches, by the bytes that the reduced loops go through."""
-SETS, WAYS = 4096, 6
+SET_BYTES, SET_ROWS = 4096, 6
 """Lines so many bytes apart share a set of the first cache, which has room for so many rows of a
 tile: with more, each step fetches a whole line for each."""
 CHUNK = 32e3
@@ -170,5 +170,10 @@ def _fetched(product: Product, load: dict[Iter, int], rows: dict[Iter, int]) -> 
     apart = [i for i in rows if i in load and load[i] not in steps]
     near = [i for i in apart if 4 * load[i] * rows[i] <= LINE]
     lines = prod(rows[i] for i in apart if i not in near)
-    crowded = any(rows[i] * gcd(4 * load[i], SETS) > WAYS * SETS for i in apart if i not in near)
+    crowded = any(_a_set(load[i], rows[i]) > SET_ROWS for i in apart if i not in near)
     return lines * (LINE if crowded else min(inner, LINE))
+
+
+def _a_set(stride: int, rows: int) -> float:
+    """How many of the rows share a set."""
+    return rows * gcd(4 * stride, SET_BYTES) / SET_BYTES

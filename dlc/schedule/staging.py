@@ -37,6 +37,26 @@ def stage(product: Product, blocks: Blocks) -> None:
         elif blocks.chunks and lane not in outer and blocks.extent[lane] > kernel.tile[lane]:
             staged = _rows(product, blocks, load, [*outer, *reduced])
             blocks.staged += () if staged is None else (staged,)
+    copied = [staged.load for staged in blocks.staged]
+    blocks.ahead = tuple(
+        a for a in statement.expr.args if a not in copied and _read_once(product, blocks, a)
+    )
+
+
+def _read_once(product: Product, blocks: Blocks, load: Expr) -> bool:
+    """Whether steps of a sum over a batch go through new lines, which few tiles read.
+
+    There is one tile along the lanes, and no taps read them again.
+    """
+    kernel, lane, reduced = product.kernel, product.lane, product.reduced
+    wide = blocks.extent[lane] > kernel.tile[lane] or lane in kernel.units
+    if load.op != "load" or not kernel.parts or not reduced or wide or lane in load.deps:
+        return False
+    rows = {i for i in kernel.outer if i != lane} - kernel.single
+    steps = {i: load.offset.step(i, 1) for i in (*reduced, *rows)}
+    inner, taps = steps[reduced[-1]], {steps[i] for i in reduced} & {steps[i] for i in rows}
+    apart = 0 if inner is None else inner.constant or 0
+    return rows <= load.deps and not taps and 4 * apart >= LINE
 
 
 def _terms(offset: Affine) -> list[Affine]:

@@ -21,6 +21,7 @@ from typing import Any
 from dlc.graph import Axis, Graph, Node, Size, TensorType, rebuilt, rewrite
 from dlc.ops import build
 from dlc.schedule.facts import Facts
+from dlc.schedule.index import count_inside
 from dlc.schedule.phases import unwindows
 from dlc.schedule.reduction import fold_chain, is_view
 
@@ -55,9 +56,8 @@ class _Side:
     def met(self, results: int) -> int:
         """How many of the taps of so many results meet no zero around x."""
         before, after = self.before.constant or 0, self.after.constant or 0
-        end = results + TAPS - 1 - after
-        inside = (min(results, end - k) - max(0, before - k) for k in range(TAPS))
-        return sum(max(n, 0) for n in inside)
+        size = results + TAPS - 1 - before - after
+        return count_inside(-before, (1, 1), (TAPS, results), size)
 
 
 @dataclass(frozen=True, slots=True)

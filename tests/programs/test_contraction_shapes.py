@@ -242,6 +242,19 @@ def test_columns_of_wide_rows(wide):
         assert np.array_equal(got["t"], shared["t"])
 
 
+def test_columns_of_wide_rows_in_a_chain():
+    """A chain takes them slab by slab, or in parts where there are few slabs."""
+    x, w = tensor("x", (N, ROWS), (Y, 6), (X, 5), (C, 8)), tensor("w", (C, 8), (D, 520))
+    y = b.dot(x, w, (C,))
+    mean = b.reduce_sum(y, (N, Y, X))
+    apart = b.sub(y, b.broadcast(b.mul(mean, b.const(0.01, "f32")), y.type.dims))
+    outputs = {"y": y, "mean": mean, "spread": b.reduce_sum(b.mul(apart, apart), (N, Y, X))}
+    graph = lower(Graph((x, w), outputs))
+    kernels = schedule(graph, Target(8, 16)).kernels
+    assert any(k.around and k.chain for k in kernels)
+    check(graph)
+
+
 @pytest.mark.parametrize("image", [0, 9])
 def test_vectors_wider_than_those_of_the_machine(image):
     """LLVM makes two of each here: the schedules and texts of other machines run anywhere."""
