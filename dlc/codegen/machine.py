@@ -33,8 +33,8 @@ class Machine:
     features: str
     """LLVM's features in the form `+avx2,-sse4a`."""
     triple: str
-    cache_bytes: int = 512 * 1024
-    """The second-level cache of one core."""
+    first_cache: int = 32 * 1024
+    """Bytes of a core's nearest cache that the level counts on."""
 
     def has(self, feature: str) -> bool:
         """Whether instructions of this LLVM feature may be used."""
@@ -49,7 +49,9 @@ _FAMILIES = {"x86_64": "x86", "AMD64": "x86", "aarch64": "aarch64", "arm64": "aa
 LEVELS: dict[Level, Machine] = {
     "x86-64-v2": Machine("x86-64-v2", 4, 16, "x86-64-v2", _X86_V2, _LINUX_X86),
     "x86-64-v3": Machine("x86-64-v3", 8, 16, "x86-64-v3", _X86_V3, _LINUX_X86),
-    "x86-64-v4": Machine("x86-64-v4", 16, 32, "x86-64-v4", _X86_V4, _LINUX_X86),
+    "x86-64-v4": Machine(
+        "x86-64-v4", 16, 32, "x86-64-v4", _X86_V4, _LINUX_X86, first_cache=48 * 1024
+    ),
     "aarch64": Machine("aarch64", 4, 32, "generic", "+neon,+fp-armv8", "aarch64-unknown-linux-gnu"),
 }
 """The levels that artifacts may carry code for, lowest first in each family."""
@@ -78,7 +80,6 @@ def host() -> Machine:
         cpu=llvm.get_host_cpu_name(),
         features=features,
         triple=llvm.get_process_triple(),
-        cache_bytes=_cache_bytes(),
     )
 
 
@@ -91,10 +92,3 @@ def _level(flags: dict[str, bool]) -> Level:
     if flags.get("avx2") and flags.get("fma"):
         return "x86-64-v3"
     return "x86-64-v2"
-
-
-def _cache_bytes() -> int:
-    try:
-        return max(os.sysconf("SC_LEVEL2_CACHE_SIZE"), 256 * 1024)
-    except (ValueError, OSError):
-        return 512 * 1024

@@ -97,14 +97,14 @@ class Printer(Sums):
         """From the number of a unit to the first index of each of its loops."""
         rest = "unit"
         for iter in reversed([i for i in self.kernel.units if i != without]):
-            name, step = self.unit_name(iter), self.unit_step(iter)
+            name, step = self.unit_name(iter), self.step_text(iter)
             blocks = self.blocks(iter)
             last = iter is self.kernel.units[0]
             if blocks == Size.of(1) and not self.flat:
                 self.line(f"{name} = 0")
                 continue
             block = rest if last else f"({rest} % {self.size(blocks)})"
-            self.line(f"{name} = {block} * {step}" if step > 1 else f"{name} = {block}")
+            self.line(f"{name} = {block} * {step}" if step != "1" else f"{name} = {block}")
             if not last:
                 after = self.fresh("rest")
                 self.line(f"{after} = {rest} // {self.size(blocks)}")

@@ -76,7 +76,7 @@ class _Step:
 
 def generate(graph: Graph, machine: Machine) -> Generated:
     """The plan of a lowered graph for a machine."""
-    plan = schedule(graph, Target(machine.lanes, machine.registers))
+    plan = schedule(graph, Target(machine.lanes, machine.registers, machine.first_cache))
     steps = [_step(k, print_kernel(k, machine.lanes), plan.facts, machine) for k in plan.kernels]
     steps += _updates(plan, steps, machine)
     steps = _small_ones_early(_prepared_first(steps))

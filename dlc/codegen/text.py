@@ -55,6 +55,10 @@ class KernelText:
         """How many elements of an outer loop a unit of work holds."""
         return self.kernel.step(iter, self.lanes)
 
+    def step_text(self, iter: Iter) -> str:
+        """So many as text."""
+        return str(self.unit_step(iter))
+
     def unit_name(self, iter: Iter) -> str:
         """The variable of the first of them."""
         return self.name(iter)

@@ -20,6 +20,8 @@ class UnitPrinter(Printer):
     """Where the whole tiles of an axis end."""
     few: dict[Iter, str] = field(default_factory=dict)
     """Where the tiles of some rows end, if a last row is left alone."""
+    steps: dict[Iter, str] = field(default_factory=dict)
+    """How many elements of loops that are cut evenly a unit holds."""
     part_ends: tuple[str, str] = ("", "")
     """Where the part begins and ends, counted along the loop within which it may."""
 
@@ -32,6 +34,8 @@ class UnitPrinter(Printer):
     def each_unit(self) -> None:
         """The head of the loop over units, or over runs that differ in their lanes alone."""
         lane, run = self.kernel.lane, self.kernel.run
+        for iter in self.cut.even:
+            self.evenly(iter)
         every = "lo, hi" if run == 1 else f"lo // {run}, (hi + {run - 1}) // {run}"
         self.line(f"for unit in range({every}):")
         self.depth += 1
@@ -47,6 +51,17 @@ class UnitPrinter(Printer):
     def unit_step(self, iter: Iter) -> int:
         """How many elements of a loop a unit holds."""
         return self.cut.extent[iter]
+
+    def step_text(self, iter: Iter) -> str:
+        """So many, for a loop that is cut evenly a variable."""
+        return self.steps.get(iter) or str(self.unit_step(iter))
+
+    def evenly(self, iter: Iter) -> None:
+        """Cuts a run-time loop into as few units as their extent allows, all about as long."""
+        size, most, tile = self.size(iter.size), self.cut.extent[iter], self.kernel.tile[iter]
+        units = self.named(iter, "units", f"imax(({size} + {most - 1}) // {most}, 1) * {tile}")
+        text = f"({size} + {units} - 1) // {units} * {tile}"
+        self.steps[iter] = self.named(iter, "step", text)
 
     def unit_name(self, iter: Iter) -> str:
         """The variable of the first of them."""
@@ -101,7 +116,7 @@ class UnitPrinter(Printer):
             end = self.ends[iter]
         elif iter in self.kernel.units:
             begin = self.name(self.cut.starts[iter])
-            end = f"{begin} + {extent}"
+            end = f"{begin} + {self.step_text(iter)}"
             if size.constant is None or size.constant % extent:
                 end = self.named(iter, "end", f"imin({end}, {self.size(size)})")
             self.ends[iter] = end

@@ -14,8 +14,9 @@ from dlc.schedule.register_tile import MOST_ROWS, choose_tile, known_rows
 from dlc.schedule.staging import stage
 from dlc.schedule.tile import LINE, Target
 
-PANEL = 16 * 1024
-"""Bytes of the lane operand that the tiles of a unit share: they stay in the first cache."""
+OTHERS = 16 * 1024
+"""Bytes of the first cache that the lane operand leaves to rows and sums: what the tiles of a unit
+share of it stays there."""
 DEEP = 16
 """So many steps for each value of an axis that is summed in parts make a chunk."""
 LINES = 256
@@ -59,7 +60,8 @@ def _block(product: Product) -> None:
     starts = {i: Iter(Axis(f"{START}{i.axis.name}", -next(_unique)), i.size) for i in iters}
     known = known_rows(product)
     extent = _extents(product, known)
-    blocks = Blocks(extent, _remainder(product, known), _chunks(product), starts, known=known)
+    remainder, chunks = _remainder(product, known), _chunks(product)
+    blocks = Blocks(extent, _even(kernel, extent), remainder, chunks, starts, known=known)
     blocks.within = _within(product, blocks)
     kernel.blocks = blocks
     kernel.units = [i for i in kernel.outer if _count(i, extent[i]) != Size.of(1)]
@@ -123,6 +125,12 @@ def _extents(product: Product, known: dict[Iter, int]) -> dict[Iter, int]:
     return extent
 
 
+def _even(kernel: Kernel, extent: dict[Iter, int]) -> tuple[Iter, ...]:
+    """Run-time loops of which a unit has several tiles: few long units and a short one wait."""
+    several = [i for i in kernel.outer if extent[i] > kernel.tile.get(i, extent[i])]
+    return tuple(i for i in several if i.size.constant is None)
+
+
 def _known(iters: list[Iter]) -> int:
     return prod(i.size.constant or 1 for i in iters)
 
@@ -131,7 +139,7 @@ def _chunks(product: Product) -> dict[Iter, int]:
     """Outer reduced loops, cut so that what the others read stays in the first cache."""
     kernel, lane = product.kernel, product.lane
     used = {i for load in product.loads if lane in load for i in product.reduced if i in load}
-    limit = PANEL // (4 * kernel.tile[lane])
+    limit = (product.target.first_cache - OTHERS) // (4 * kernel.tile[lane])
     steps = {i: turns(kernel, i) or 1 << 30 for i in product.reduced}
     chunks: dict[Iter, int] = {}
 

@@ -152,6 +152,8 @@ class Blocks:
 
     extent: dict[Iter, int]
     """Elements of each outer loop in one unit: multiples of its tile."""
+    even: tuple[Iter, ...]
+    """Run-time loops whose units have no more elements than that, and about the same number."""
     remainder: dict[Iter, int]
     """Rows of the smaller tile that does what whole tiles leave of an axis."""
     chunks: dict[Iter, int]

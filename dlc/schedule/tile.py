@@ -37,6 +37,8 @@ class Target:
 
     lanes: int
     registers: int
+    first_cache: int = 32 * 1024
+    """Bytes of a core's nearest cache that may be counted on."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,6 +22,8 @@ STORED: dict[DType, Any] = {
 """The LLVM type of an element in memory."""
 TURNED: tuple[DType, ...] = ("f32", "i32")
 """The dtypes of which a register holds as many elements as there are lanes."""
+ROOMY = 48 * 1024
+"""A first cache so large has room for what is asked for ahead; else it goes to the second."""
 _ALIGNMENT = {F32: 4, F64: 8, I8: 1, I16: 2, I32: 4, I64: 8}
 
 
@@ -64,9 +66,10 @@ def _whole(dtype: DType) -> list[Function]:
         return from_bits(e, e.splat(one), dtype)
 
     def prefetch(e: Emit, a: Sequence[Value]) -> None:
-        read, second, data = (ir.Constant(I32, number) for number in (0, 2, 1))
+        near = 3 if e.machine.first_cache >= ROOMY else 2
+        read, cache, data = (ir.Constant(I32, number) for number in (0, near, 1))
         where = e.pointer(a[0], a[1], element)
-        e.call("llvm.prefetch.p0", ir.VoidType(), where, read, second, data)
+        e.call("llvm.prefetch.p0", ir.VoidType(), where, read, cache, data)
 
     def store_one(e: Emit, a: Sequence[Value]) -> None:
         one = e.builder.extract_element(to_bits(e, a[2], dtype), ir.Constant(I32, 0))
