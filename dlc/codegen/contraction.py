@@ -12,6 +12,7 @@ from dlc.codegen.unit import UnitPrinter
 from dlc.graph import ITEM_BYTES
 from dlc.schedule.index import Affine, Iter, at
 from dlc.schedule.kernel import Accumulate, Buffer, Expr, Nest, Staged, Store, Test
+from dlc.schedule.product import kept
 from dlc.schedule.tile import LINE
 
 ROWS_AHEAD, STEPS_AHEAD = 2, 32
@@ -162,6 +163,10 @@ class ContractionPrinter(UnitPrinter):
         self.tile, self.direct = tile, direct or self.direct
         yield
         self.tile, self.direct = before
+
+    def innermost(self, iter: Iter) -> bool:
+        """Whether the loop moves only the operand that stays in registers."""
+        return iter in kept(self.kernel, self.tile, self.lanes)
 
     def summed(self, iters: list[Iter], inside: Callable[[], None]) -> None:
         """Loops over reduced axes, but for what meets the zeros around an operand."""

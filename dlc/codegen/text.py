@@ -133,10 +133,14 @@ class KernelText:
     def coords(self, deps: Iterable[Iter]) -> Iterator[Coords]:
         """All places in the tile, over those of `deps` that it holds."""
         held = [i for i in self.tile if i in deps and self.held(i) > 1]
-        held.sort(key=lambda i: i == self.kernel.lane)  # a row meets all vectors while it is held
+        held.sort(key=self.innermost)
         steps = [range(0, self.tile[i], self.lanes if i == self.kernel.lane else 1) for i in held]
         for place in cartesian(*steps):
             yield dict(zip(held, place, strict=True))
+
+    def innermost(self, iter: Iter) -> bool:
+        """Whether places of a tile are gone through along this loop before others."""
+        return iter == self.kernel.lane
 
     def held(self, iter: Iter) -> int:
         """How many places of a loop the tile holds."""

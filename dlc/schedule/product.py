@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from math import prod
 
@@ -75,6 +75,19 @@ def share(test: Test, steps: dict[Iter, int | None]) -> float:
 def _indexed(offset: Affine) -> frozenset[Iter]:
     found = [data.value.deps for data in data_atoms(offset)]
     return frozenset[Iter]().union(*found)
+
+
+def kept(kernel: Kernel, tile: Mapping[Iter, int], lanes: int) -> dict[Iter, int]:
+    """The loops of the operand of which a tile holds fewer vectors, and how many along each.
+
+    These vectors stay in registers while those of the other operand meet them one by one.
+    """
+    (statement,) = kernel.nests[0].body
+    factors = [factor.deps for factor in statement.expr.args]
+    both = frozenset[Iter].intersection(*factors)
+    places = {i: n // lanes if i == kernel.lane else n for i, n in tile.items() if i not in both}
+    own = [{i: n for i, n in places.items() if i in factor} for factor in factors]
+    return min(own, key=lambda held: (prod(held.values()), kernel.lane not in held))
 
 
 def rows_of(kernel: Kernel) -> list[Iter]:

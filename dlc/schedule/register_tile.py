@@ -7,7 +7,7 @@ from math import gcd, prod
 
 from dlc.schedule.facts import estimate, volume
 from dlc.schedule.index import Iter
-from dlc.schedule.product import FEW_ROWS, WIDEST, Product, rows_of, shared_rows
+from dlc.schedule.product import FEW_ROWS, WIDEST, Product, kept, rows_of, shared_rows
 from dlc.schedule.tile import LINE
 
 INDEX = 6
@@ -112,13 +112,10 @@ def _whole_or_few(iter: Iter) -> Iterator[int]:
 
 
 def _registers(product: Product, rows: dict[Iter, int], vectors: int) -> int:
-    """Accumulators, one for the other operand, and the vectors of the lane operand.
-
-    These need none where each meets one row: then multiply-adds read them from memory.
-    """
-    wide = [load for load in product.loads if product.lane in load]
-    once = all(i in load for load in wide for i, n in rows.items() if n > 1)
-    return prod(rows.values()) * vectors + (1 if once else vectors) + 1
+    """Accumulators, the vectors of the operand that stays, and one of the other."""
+    lanes = product.target.lanes
+    stay = kept(product.kernel, {product.lane: vectors * lanes} | rows, lanes)
+    return prod(rows.values()) * vectors + prod(stay.values()) + 1
 
 
 def _cost(product: Product, rows: dict[Iter, int], vectors: int) -> float:

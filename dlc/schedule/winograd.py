@@ -27,12 +27,9 @@ from dlc.schedule.reduction import fold_chain, is_view
 
 CHANNELS = 16
 """The fewest channels on both sides that pay for the transformations."""
-IMAGE, FAR_CHANNELS = 3 << 19, 18
-"""Where the transformed tiles of an image take more bytes, what goes to memory and back costs as
-much as so many channels a b / (a + b) save."""
-TRANSFORMS, CUT = 6, 8
-"""What the transformations of an element of a tile cost, in channels a b / (a + b) of its products;
-the second where the last tiles are cut off."""
+IMAGE = 3 << 19
+"""Bytes of an image's transformed tiles that stay near: more go to memory and back."""
+WIDE = 16
 TILE, TAPS = 2, 3
 """Results along a side of a tile, and the taps of each."""
 Row = tuple[float, ...]
@@ -40,6 +37,21 @@ _INPUT: tuple[Row, ...] = ((1, 0, -1, 0), (0, 1, 1, 0), (0, -1, 1, 0), (0, 1, 0,
 _WEIGHT: tuple[Row, ...] = ((1, 0, 0), (0.5, 0.5, 0.5), (0.5, -0.5, 0.5), (0, 0, 1))
 _RESULT: tuple[Row, ...] = ((1, 1, 1, 0), (0, 1, -1, -1))
 _unique = itertools.count(1)
+
+
+@dataclass(frozen=True, slots=True)
+class _Price:
+    """What transformations cost, in channels a b / (a + b) of the products of an element."""
+
+    plain: int
+    cut: int
+    """Where the last tiles are cut off."""
+    far: int
+    """At least so many are wanted where the tiles of an image go to memory."""
+
+
+_NARROW, _WIDE = _Price(6, 8, 18), _Price(9, 12, 40)
+"""Vectors of 16 lanes multiply twice as fast, and move as many bytes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +85,7 @@ class _Convolution:
     names: dict[Axis, Axis]
     """Of the dot's axes those that the node calls otherwise."""
 
-    def pays(self) -> bool:
+    def pays(self, price: _Price) -> bool:
         """Whether it takes less than the plain sum."""
         free = [a for a in self.weight.type.axes if a not in (*self.taps, self.channel)]
         sizes = [self.weight.type.size(a).constant for a in (*free, self.channel)]
@@ -85,11 +97,11 @@ class _Convolution:
             return False
         counts, (a, b) = [n or 0 for n in results], [n or 0 for n in sizes]
         image = 16 * (a + b) * prod(counts)  # 4 elements for each of both sides
-        if image > IMAGE and a * b < FAR_CHANNELS * (a + b):
+        if image > IMAGE and a * b < price.far * (a + b):
             return False
         plain = prod(side.met(n) for side, n in zip(self.sides, counts, strict=True))
         tiled = prod((TILE + TAPS - 1) * -(-n // TILE) for n in counts)
-        cost = CUT if any(n % TILE for n in counts) else TRANSFORMS
+        cost = price.cut if any(n % TILE for n in counts) else price.plain
         return a * b * (plain - tiled) > cost * (a + b) * tiled
 
     @property
@@ -98,10 +110,11 @@ class _Convolution:
         return tuple(side.tap for side in self.sides)
 
 
-def with_winograd(facts: Facts) -> Graph:
+def with_winograd(facts: Facts, lanes: int) -> Graph:
     """The graph with convolutions by transformed tiles, where that takes less."""
+    price = _WIDE if lanes >= WIDE else _NARROW
     every = [c for n in facts.real if (c := _forward(n) or _backward(facts, n)) is not None]
-    found = {c.node: c for c in every if c.pays()}
+    found = {c.node: c for c in every if c.pays(price)}
     if not found:
         return facts.graph
     outside = {n for n in facts.nodes if n.op in ("input", "table")} | facts.outputs
