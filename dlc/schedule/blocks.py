@@ -8,11 +8,11 @@ from math import gcd, prod
 from dlc.graph import Axis, DType, Size
 from dlc.schedule.facts import estimate, volume
 from dlc.schedule.index import START, Iter
-from dlc.schedule.kernel import Blocks, Buffer, Kernel
+from dlc.schedule.kernel import Blocks, Buffer, Kernel, Store
 from dlc.schedule.product import FEW_ROWS, Product, local, product_of, rows_of, shared_rows, turns
 from dlc.schedule.register_tile import MOST_ROWS, choose_tile, known_rows
 from dlc.schedule.staging import stage
-from dlc.schedule.tile import LINE, Target
+from dlc.schedule.tile import LINE, Target, stride
 
 OTHERS = 16 * 1024
 """Bytes of the first cache that the lane operand leaves to rows and sums: what the tiles of a unit
@@ -69,7 +69,10 @@ def _block(product: Product) -> None:
     blocks.last = panels * product.target.lanes % kernel.tile[product.lane]
     _alone(product, blocks)
     stage(product, blocks)
-    plain = len(kernel.nests) == 1 and all(s.expr.op == "ref" for s in kernel.nests[0].after)
+    after = kernel.nests[0].after
+    plain = len(kernel.nests) == 1 and all(s.expr.op == "ref" for s in after)
+    stores = [s.offset for s in after if isinstance(s, Store)]
+    plain = plain and all(stride(o, product.lane, product.target.lanes) == 1 for o in stores)
     if (blocks.chunks and not plain) or _epilogue(kernel) > DEAR_EPILOGUE:
         _keep_sums(kernel, blocks)
     if blocks.chunks and product.lane in kernel.units:

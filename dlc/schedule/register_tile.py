@@ -23,8 +23,9 @@ LAST_TILE = 1.1
 """A narrower tile for the last columns is a second kernel to compile."""
 SHORT = 9
 """An axis so short (the taps of a window) may stand in the tile as a whole."""
-BYTES_A_CYCLE = ((24e3, 64.0), (400e3, 24.0), (float("inf"), 8.0))
-"""What a core can fetch from its caches, by the bytes that the reduced loops go through."""
+NEAR, FAR = ((24e3, 8.0), (400e3, 3.0)), 8.0
+"""What a core can fetch in a cycle from its caches, for each lane of a vector, by the bytes that
+the reduced loops go through; and in all from what lies farther."""
 SET_BYTES, SET_ROWS = 4096, 6
 """Lines so many bytes apart share a set of the first cache, which has room for so many rows of a
 tile: with more, each step fetches a whole line for each."""
@@ -47,6 +48,9 @@ def choose_tile(product: Product) -> None:
     shared = shared_rows(product)
     rest = sorted((i for i in rest if i not in kernel.single), key=lambda i: i not in shared)
     kernel.outer = [*parts, lane, *rest, *tiled, *phases]  # neighbours differ in what they cost
+    if all(lane in load for load in product.loads) and not known_rows(product):
+        kernel.outer.remove(lane)
+        kernel.outer.insert(len(kernel.outer) - len(phases), lane)  # all lanes of a place together
 
 
 def known_rows(product: Product) -> dict[Iter, int]:
@@ -154,7 +158,8 @@ def _cycles(product: Product, rows: dict[Iter, int], vectors: int) -> float:
         steps = volume([i.size for i in product.reduced if i in load and i not in parts])
         through = 4.0 * steps * places
         footprint += min(through, CHUNK) if parts else through
-    rate = next(rate for limit, rate in BYTES_A_CYCLE if footprint <= limit)
+    near = [rate * product.target.lanes for limit, rate in NEAR if footprint <= limit]
+    rate = near[0] if near else FAR
     return max(products / PRODUCTS_A_CYCLE, loads / 2, LATENCY * 1.0, fetched / rate)
 
 
