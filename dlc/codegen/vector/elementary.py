@@ -15,6 +15,8 @@ from dlc.codegen.vector.types import F32, I32
 
 LOG2E = 1.4426950408889634
 LN2_HIGH, LN2_LOW = 0.693359375, -2.12194440e-4
+ROUNDER, ROUNDER_BITS = 1.5 * 2.0**23, 0x4B400000
+"""A float whose last bit is worth 1: adding it rounds, and its low bits hold the whole number."""
 _EXP = (0.0013869843678548932, 0.008366446942090988, 0.04166744649410248, 0.1666654497385025, 0.5)
 _EXPM1 = (
     0.00019764414173550904, 0.0013932380825281143, 0.008333543315529823, 0.04166649281978607,
@@ -23,10 +25,6 @@ _EXPM1 = (
 _LOG = (
     -0.07645110040903091, 0.1277833729982376, -0.13164231181144714, 0.14199833571910858,
     -0.16622774302959442, 0.20001284778118134, -0.25000837445259094, 0.3333333134651184,
-)  # fmt: skip
-_TANH = (
-    -0.005665035918354988, 0.020604275166988373, -0.05372936278581619, 0.13331322371959686,
-    -0.33333277702331543,
 )  # fmt: skip
 _ERF_SMALL = (
     7.480053318431601e-05, -0.0007901042699813843, 0.005176462233066559, -0.026847921311855316,
@@ -76,41 +74,54 @@ def _power_of_two(e: Emit, n: Value) -> Value:
     return e.bits(e.builder.shl(e.builder.add(n, e.const(127, I32)), e.const(23, I32)), F32)
 
 
-def _reduced(e: Emit, x: Value) -> tuple[Value, Value]:
-    """(n, r) with x = n ln 2 + r, |r| <= ln 2 / 2, n a whole float."""
-    n = e.intrinsic("llvm.rint", e.builder.fmul(x, e.const(LOG2E, F32)))
+def _between(e: Emit, x: Value, low: float | None, high: float) -> Value:
+    """x, but for what lies outside of the limits; NaN stays."""
+    x = e.select(e.compare(">", x, high), high, x)
+    return x if low is None else e.select(e.compare("<", x, low), low, x)
+
+
+def _reduced(e: Emit, x: Value) -> tuple[Value, Value, Value]:
+    """(bits, n, r) with x = n ln 2 + r, |r| <= ln 2 / 2, n a whole float whose low bits `bits` has.
+
+    For n to 2^21; NaN stays NaN in n and r.
+    """
+    shifted = e.fma(x, e.const(LOG2E, F32), e.const(ROUNDER, F32))
+    n = e.builder.fsub(shifted, e.const(ROUNDER, F32))
     r = e.fma(n, e.const(-LN2_HIGH, F32), x)
-    return n, e.fma(n, e.const(-LN2_LOW, F32), r)
+    return e.bits(shifted, I32), n, e.fma(n, e.const(-LN2_LOW, F32), r)
 
 
 def exp(e: Emit, x: Value) -> Value:
-    """e^x, at most 1 ulp; denormal results are rounded once more."""
+    """e^x, at most 1.1 ulp; denormal results are rounded once more."""
     b = e.builder
-    inside = e.intrinsic("llvm.minnum", x, e.const(89.0, F32))
-    inside = e.intrinsic("llvm.maxnum", inside, e.const(-105.0, F32))
-    n, r = _reduced(e, inside)
+    bits, n, r = _reduced(e, _between(e, x, -105.0, 89.0))
     tail = e.fma(e.polynomial(r, _EXP), b.fmul(r, r), r)
     y = b.fadd(tail, e.const(1.0, F32))
+    if e.scales:
+        return e.scaled(y, n)
     # Two factors, so that neither over- nor underflows before the product does.
-    whole = b.fptosi(n, e.vector(I32))
+    whole = b.sub(bits, e.const(ROUNDER_BITS, I32))
     half = b.ashr(whole, e.const(1, I32))
     y = b.fmul(y, _power_of_two(e, half))
-    y = b.fmul(y, _power_of_two(e, b.sub(whole, half)))
-    return e.select(e.is_nan(x), x, y)
+    return b.fmul(y, _power_of_two(e, b.sub(whole, half)))
+
+
+def _expm1(e: Emit, x: Value, half: float = 1.0) -> Value:
+    """e^x - 1 for -18 <= x <= 88, times `half`, which is 1 or 1/2: then for x to 89."""
+    b = e.builder
+    bits, _, r = _reduced(e, x)
+    q = e.fma(e.polynomial(r, _EXPM1), b.fmul(r, r), r)
+    one = e.bits(e.const(half, F32), I32)
+    power = e.bits(b.add(b.shl(bits, e.const(23, I32)), one), F32)
+    return e.fma(power, q, b.fsub(power, e.const(half, F32)))
 
 
 def expm1(e: Emit, x: Value) -> Value:
     """e^x - 1, at most 2 ulp."""
     b = e.builder
-    inside = e.intrinsic("llvm.minnum", x, e.const(89.0, F32))
-    inside = e.intrinsic("llvm.maxnum", inside, e.const(-18.0, F32))
-    n, r = _reduced(e, inside)
-    q = e.fma(e.polynomial(r, _EXPM1), b.fmul(r, r), r)
-    scale = _power_of_two(e, b.sub(b.fptosi(n, e.vector(I32)), e.const(1, I32)))
-    y = e.fma(scale, q, b.fsub(scale, e.const(0.5, F32)))
-    y = b.fadd(y, y)
+    y = _expm1(e, _between(e, x, -18.0, 89.0), 0.5)
     tiny = e.compare("<", e.absolute(x), 1e-8)  # keeps -0 and denormals
-    return e.select(b.or_(tiny, e.is_nan(x)), x, y)
+    return e.select(tiny, x, b.fadd(y, y))
 
 
 def _log_parts(e: Emit, x: Value) -> tuple[Value, Value]:
@@ -165,14 +176,11 @@ def log1p(e: Emit, x: Value) -> Value:
 
 
 def tanh(e: Emit, x: Value) -> Value:
-    """The hyperbolic tangent, at most 2 ulp: a polynomial to 0.625, then 1 - 2 / (e^2|x| + 1)."""
+    """The hyperbolic tangent, at most 2.5 ulp: q / (q + 2) with q = e^2|x| - 1."""
     b = e.builder
-    size = e.absolute(x)
-    square = b.fmul(x, x)
-    near = e.fma(b.fmul(x, square), e.polynomial(square, _TANH), x)
-    grown = b.fadd(exp(e, b.fadd(size, size)), e.const(1.0, F32))
-    far = b.fsub(e.const(1.0, F32), b.fdiv(e.const(2.0, F32), grown))
-    y = e.select(e.compare("<", size, 0.625), near, far)
+    size = _between(e, e.absolute(x), None, 10.0)
+    q = _expm1(e, b.fadd(size, size))
+    y = b.fdiv(q, b.fadd(q, e.const(2.0, F32)))
     return e.intrinsic("llvm.copysign", y, x)
 
 

@@ -70,6 +70,17 @@ class Emit:
         """`x * y + z`, rounded once."""
         return self.intrinsic("llvm.fma", x, y, z)
 
+    @property
+    def scales(self) -> bool:
+        """Whether `scaled` is one instruction."""
+        return self.machine.has("avx512f") and self.lanes == 16
+
+    def scaled(self, x: Value, n: Value) -> Value:
+        """x 2^n of whole float32 lanes n, rounded once; NaN where n is."""
+        every, nearest = ir.Constant(ir.IntType(16), -1), ir.Constant(I32, 4)
+        name = "llvm.x86.avx512.mask.scalef.ps.512"
+        return self.call(name, x.type, x, n, x, every, nearest)
+
     def polynomial(self, x: Value, coefficients: Sequence[float]) -> Value:
         """Horner's scheme, the coefficient of the highest power first."""
         result = self.const(coefficients[0], x.type)
