@@ -34,12 +34,14 @@ COLUMNS = 128
 PRODUCTS = 1 << 22
 """Multiply-adds that are worth a unit of their own."""
 FEWEST_UNITS, MOST_UNITS = 4, 8
+SMALL = 1 << 16
+"""Those of a unit whose lane operand stays in the first cache whatever its rows are."""
 ALONE = 1 << 20
 """Multiply-adds of a batch of one that are worth a unit of their own."""
 FAR_WEIGHTS = 8 << 20
 """Bytes of the lane operand that leave all caches before another row of an image needs them."""
-VECTORS = 8
-"""In the tile of one row."""
+VECTORS, ROW_VECTORS = 8, 4
+"""In the tile of one row, at most; and in a unit, that the sums of one row need not wait."""
 DEAR_EPILOGUE = 160
 """What follows the sums is unrolled over the tile up to so many vector operations."""
 _unique = itertools.count(1)
@@ -95,6 +97,8 @@ def _extents(product: Product, known: dict[Iter, int]) -> dict[Iter, int]:
     wanted = min(max(total // PRODUCTS, FEWEST_UNITS), MOST_UNITS)
     alone = min(_known([*kernel.outer, *product.reduced]) // ALONE, FEWEST_UNITS)
 
+    shared = shared_rows(product)
+
     def fits(trial: dict[Iter, int], iter: Iter) -> bool:
         units = prod(-(-estimate(i.size) // n) for i, n in trial.items())
         if prod(-(-i.size.constant // n) for i, n in trial.items() if i.size.constant) < alone:
@@ -102,9 +106,10 @@ def _extents(product: Product, known: dict[Iter, int]) -> dict[Iter, int]:
         rows = prod(n for i, n in trial.items() if i != lane)
         fine = bool(kernel.parts) or (rows <= ROWS and trial[lane] <= COLUMNS)
         fine = fine and 4 * prod(trial.values()) <= SUMS
-        return fine and units >= (wanted if iter == lane else FEWEST_UNITS)
+        narrow = iter == lane and not shared and trial[lane] <= ROW_VECTORS * product.target.lanes
+        least = 2 if narrow else wanted if iter == lane else FEWEST_UNITS
+        return fine and units >= least
 
-    shared = shared_rows(product)
     rows = [i for i in reversed(rows_of(kernel)) if i not in shared]
     if known and 4 * _known([lane, *product.reduced]) > FAR_WEIGHTS:
         rows.sort(key=lambda i: i.size.constant is None)  # few images share one reading of it
@@ -114,6 +119,8 @@ def _extents(product: Product, known: dict[Iter, int]) -> dict[Iter, int]:
         if iter.size.constant is None and step > 1:
             beside = prod(extent[i] for i in rows_of(kernel) if i != iter)
             room = min(RUN_TIME_ROWS // beside, SUMS // (4 * beside * extent[lane]))
+            if 4 * (wide := _known([lane, *product.reduced])) <= OTHERS:
+                room = min(room, SMALL // (beside * wide))
             extent[iter] = max(room // step, 1) * step
             continue
         if iter.size.constant is None and shared:

@@ -6,7 +6,7 @@ import itertools
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from dlc.graph import Axis, Graph, Node, Size, TensorType, users
+from dlc.graph import UPDATE, Axis, Graph, Node, Size, TensorType, users
 from dlc.ops import REGISTRY
 from dlc.schedule.access import Access, Env, Tests, own_env
 from dlc.schedule.index import Affine, Iter, at
@@ -68,6 +68,11 @@ class Facts:
     def stored(self, node: Node) -> bool:
         """Whether a node has memory: inputs, tables and real nodes."""
         return node in self.real or node.op in ("input", "table")
+
+    def stays(self, node: Node) -> bool:
+        """Whether a node is a weight or a state that nothing in the graph changes."""
+        bound = node.op == "input" and node.attrs["role"] in ("param", "state")
+        return bound and UPDATE + node.attrs["name"] not in self.graph.outputs
 
     def loop(self, node: Node, axis: Axis, size: Size) -> Iter:
         """The loop of `node` over one of its free or reduced axes."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from dlc.graph import UPDATE, Axis, Graph, Node, Size, rebuilt, rewrite
+from dlc.graph import Axis, Graph, Node, Size, rebuilt, rewrite
 from dlc.schedule.facts import PART, Facts, Reading, estimate, is_contraction, volume
 from dlc.schedule.index import Iter, bounds
 from dlc.schedule.kernel import Buffer
@@ -353,9 +353,7 @@ def _relaid(layout: Layout, source: Node) -> bool:
 
 def _settled(layout: Layout, source: Node) -> bool:
     """Whether nothing in the graph changes a weight: then it is copied once for all runs."""
-    bound = source.op == "input" and source.attrs["role"] in ("param", "state")
-    bound = bound and volume(source.type.sizes) <= COPIED_WEIGHT
-    return bound and UPDATE + source.attrs["name"] not in layout.facts.graph.outputs
+    return layout.facts.stays(source) and volume(source.type.sizes) <= COPIED_WEIGHT
 
 
 def _order(layout: Layout, node: Node, reading: Reading, place: Axis) -> tuple[Axis, ...]:

@@ -3,7 +3,8 @@
     w = dot(x, g, over=N)      becomes      w = reduce_sum(dot(x, g, over=N, part=N), over=P)
 
 Part p of P adds the elements [n p / P, n (p + 1) / P) of the first summed axis. The number of parts
-is fixed, so that the result does not depend on the number of threads.
+is fixed, so that the result does not depend on the number of threads. Products of a batch with a
+weight that a step updates are cut so too: a thread then meets its own rows of the weight again.
 """
 
 from __future__ import annotations
@@ -53,6 +54,8 @@ def _cut_axis(facts: Facts, node: Node, lanes: int) -> Axis | None:
     grows = any(n.constant is None for n in node.type.sizes)
     if result > (RUN_TIME_RESULT if grows else RESULT):
         return None
+    if grows and node.op == "dot" and any(facts.stays(r.source) for r in facts.readings[node]):
+        return None  # threads share its columns
     few = summed < SUMMED or result * summed < least
     if few and not (node.op == "reduce_sum" and not grows and _wide_rows(node.args[0], over)):
         return None
