@@ -1,4 +1,4 @@
-"""How a unit of a contraction's work goes through the caches: its size, its chunks, its sums."""
+"""How a unit of a contraction's work goes through the caches: its chunks, copies, and sums."""
 
 from __future__ import annotations
 
@@ -6,42 +6,22 @@ import itertools
 from math import gcd, prod
 
 from dlc.graph import Axis, DType, Size
-from dlc.schedule.facts import estimate, volume
+from dlc.schedule.extents import OTHERS, evenly_cut, extents
 from dlc.schedule.index import START, Iter
 from dlc.schedule.kernel import Blocks, Buffer, Kernel, Store
-from dlc.schedule.product import FEW_ROWS, Product, local, product_of, rows_of, shared_rows, turns
-from dlc.schedule.register_tile import MOST_ROWS, choose_tile, known_rows
+from dlc.schedule.product import FEW_ROWS, Product, local, product_of, rows_of, turns
+from dlc.schedule.register_tile import choose_tile, known_rows
 from dlc.schedule.staging import stage
 from dlc.schedule.tile import LINE, Target, stride
 
-OTHERS = 16 * 1024
-"""Bytes of the first cache that the lane operand leaves to rows and sums: what the tiles of a unit
-share of it stays there."""
 DEEP = 16
 """So many steps for each value of an axis that is summed in parts make a chunk."""
 LINES = 256
 """Cache lines of the other operand that a tile goes through: the next tiles read them again."""
 SHARED_SETS = 2
 """What a line counts that shares its set with many others."""
-SUMS = 192 * 1024
-"""Bytes of the sums of a unit: they stay in the second cache."""
-ROWS = 256
-RUN_TIME_ROWS = 224
-FEWEST_ROWS = 32
-"""Of each of a batch of products a unit has so many rows, or those of four images."""
-COLUMNS = 128
-"""The most that a unit has of each: they share what is staged and what is in the caches."""
-PRODUCTS = 1 << 22
-"""Multiply-adds that are worth a unit of their own."""
-FEWEST_UNITS, MOST_UNITS = 4, 8
-SMALL = 1 << 16
-"""Those of a unit whose lane operand stays in the first cache whatever its rows are."""
-ALONE = 1 << 20
-"""Multiply-adds of a batch of one that are worth a unit of their own."""
-FAR_WEIGHTS = 8 << 20
-"""Bytes of the lane operand that leave all caches before another row of an image needs them."""
-VECTORS, ROW_VECTORS = 8, 4
-"""In the tile of one row, at most; and in a unit, that the sums of one row need not wait."""
+VECTORS = 8
+"""In the tile of one row."""
 DEAR_EPILOGUE = 160
 """What follows the sums is unrolled over the tile up to so many vector operations."""
 _unique = itertools.count(1)
@@ -61,9 +41,9 @@ def _block(product: Product) -> None:
     iters = [*kernel.outer, *product.reduced]
     starts = {i: Iter(Axis(f"{START}{i.axis.name}", -next(_unique)), i.size) for i in iters}
     known = known_rows(product)
-    extent = _extents(product, known)
+    extent = extents(product, known)
     remainder, chunks = _remainder(product, known), _chunks(product)
-    blocks = Blocks(extent, _even(kernel, extent), remainder, chunks, starts, known=known)
+    blocks = Blocks(extent, evenly_cut(product, extent), remainder, chunks, starts, known=known)
     blocks.within = _within(product, blocks)
     kernel.blocks = blocks
     kernel.units = [i for i in kernel.outer if _count(i, extent[i]) != Size.of(1)]
@@ -85,64 +65,6 @@ def _block(product: Product) -> None:
 
 def _count(iter: Iter, extent: int) -> Size:
     return (iter.size + (extent - 1)) // extent
-
-
-def _extents(product: Product, known: dict[Iter, int]) -> dict[Iter, int]:
-    """From one tile a unit grows over its rows, then over its columns, while enough remain."""
-    kernel, lane = product.kernel, product.lane
-    tile = {**known, **kernel.tile}
-    extent = {i: tile.get(i, 1) for i in kernel.outer}
-    extent |= {i: n for i in known if (n := i.size.constant or 0) <= MOST_ROWS}
-    total = volume([i.size for i in [*kernel.outer, *product.reduced]])
-    wanted = min(max(total // PRODUCTS, FEWEST_UNITS), MOST_UNITS)
-    alone = min(_known([*kernel.outer, *product.reduced]) // ALONE, FEWEST_UNITS)
-
-    shared = shared_rows(product)
-
-    def fits(trial: dict[Iter, int], iter: Iter) -> bool:
-        units = prod(-(-estimate(i.size) // n) for i, n in trial.items())
-        if prod(-(-i.size.constant // n) for i, n in trial.items() if i.size.constant) < alone:
-            return False
-        rows = prod(n for i, n in trial.items() if i != lane)
-        fine = bool(kernel.parts) or (rows <= ROWS and trial[lane] <= COLUMNS)
-        fine = fine and 4 * prod(trial.values()) <= SUMS
-        narrow = iter == lane and not shared and trial[lane] <= ROW_VECTORS * product.target.lanes
-        least = 2 if narrow else wanted if iter == lane else FEWEST_UNITS
-        return fine and units >= least
-
-    rows = [i for i in reversed(rows_of(kernel)) if i not in shared]
-    if known and 4 * _known([lane, *product.reduced]) > FAR_WEIGHTS:
-        rows.sort(key=lambda i: i.size.constant is None)  # few images share one reading of it
-    for iter in [*rows, *reversed(shared), lane]:
-        step = tile.get(iter, 1)
-        tiles = -(-estimate(iter.size) // step)
-        if iter.size.constant is None and step > 1:
-            beside = prod(extent[i] for i in rows_of(kernel) if i != iter)
-            room = min(RUN_TIME_ROWS // beside, SUMS // (4 * beside * extent[lane]))
-            if 4 * (wide := _known([lane, *product.reduced])) <= OTHERS:
-                room = min(room, SMALL // (beside * wide))
-            extent[iter] = max(room // step, 1) * step
-            continue
-        if iter.size.constant is None and shared:
-            beside = prod(extent[i] for i in rows if i != iter)
-            extent[iter] = next((n for n in (1, 2, 4) if n * beside >= FEWEST_ROWS), 4)
-            continue
-        for blocks in range(1, tiles):
-            trial = {**extent, iter: -(-tiles // blocks) * step}
-            if fits(trial, iter):
-                extent = trial
-                break
-    return extent
-
-
-def _even(kernel: Kernel, extent: dict[Iter, int]) -> tuple[Iter, ...]:
-    """Run-time loops of which a unit has several tiles: few long units and a short one wait."""
-    several = [i for i in kernel.outer if extent[i] > kernel.tile.get(i, extent[i])]
-    return tuple(i for i in several if i.size.constant is None)
-
-
-def _known(iters: list[Iter]) -> int:
-    return prod(i.size.constant or 1 for i in iters)
 
 
 def _chunks(product: Product) -> dict[Iter, int]:

@@ -13,8 +13,9 @@ from dlc.schedule.kernel import Accumulate, Buffer, Expr, Kernel, Nest, Store
 
 WORK = 2000
 """Vector operations that make a unit of work worth its decoding."""
-UNITS = 64
-"""Loops become serial inside a unit while at least so many units remain."""
+UNITS, FEW_UNITS = 64, 16
+"""Loops become serial inside a unit while at least so many units remain. The work of a unit may be
+so much smaller where there are few, and where else one image would be one unit."""
 ALONG, LONG = 4, 32
 """The most vectors of a sum along the lanes; sums of fewer terms have one vector."""
 SUMS, FEWEST_UNITS = 12, 8
@@ -251,11 +252,15 @@ def _cut(kernel: Kernel, target: Target) -> None:
                 for i in kernel.units[:-1]
             ]
         )
-        if left < UNITS and not (left >= 8 and work < WORK / 16):
+        if left < UNITS and not (left >= 8 and work < WORK / FEW_UNITS):
+            break
+        turns = -(-last.size.constant // kernel.step(last, target.lanes))
+        images = all(i.size.constant is None for i in kernel.units[:-1])
+        if images and work * turns > WORK and work >= WORK / FEW_UNITS:
             break
         kernel.units.pop()
         kernel.serial.insert(0, last)
-        work *= -(-last.size.constant // kernel.step(last, target.lanes))
+        work *= turns
 
 
 def _read_whole_rows(kernel: Kernel) -> None:

@@ -50,7 +50,7 @@ class _Price:
     """At least so many are wanted where the tiles of an image go to memory."""
 
 
-_NARROW, _WIDE = _Price(6, 8, 18), _Price(9, 12, 40)
+_NARROW, _WIDE = _Price(6, 8, 18), _Price(10, 12, 40)
 """Vectors of 16 lanes multiply twice as fast, and move as many bytes."""
 
 
