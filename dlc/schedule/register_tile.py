@@ -149,14 +149,14 @@ def _cycles(product: Product, rows: dict[Iter, int], vectors: int) -> float:
         if indexed:
             loads += INDEX * prod([n for i, n in rows.items() if i in indexed])
         wide = product.lane in load
+        each = vectors * product.target.lanes if wide else 1
         loads += places * (vectors if wide else 1)
-        if wide:
-            fetched += 4.0 * places * vectors * product.target.lanes
-            continue
-        fetched += _fetched(product, load, rows)
+        fetched += 4.0 * places * each if wide else _fetched(product, load, rows)
+        if wide and (indexed or prod(rows[i] for i in _apart(product, load, rows)) == 1):
+            continue  # a panel, which tiles share, or what nobody knows
         parts = product.kernel.parts
         steps = volume([i.size for i in product.reduced if i in load and i not in parts])
-        through = 4.0 * steps * places
+        through = 4.0 * steps * places * each
         footprint += min(through, CHUNK) if parts else through
     near = [rate * product.target.lanes for limit, rate in NEAR if footprint <= limit]
     rate = near[0] if near else FAR
@@ -168,12 +168,17 @@ def _fetched(product: Product, load: dict[Iter, int], rows: dict[Iter, int]) -> 
     if not product.reduced or product.reduced[-1] not in load:
         return 0.0
     inner = 4.0 * load[product.reduced[-1]]
-    steps = {load[i] for i in product.reduced if i in load}
-    apart = [i for i in rows if i in load and load[i] not in steps]
+    apart = _apart(product, load, rows)
     near = [i for i in apart if 4 * load[i] * rows[i] <= LINE]
     lines = prod(rows[i] for i in apart if i not in near)
     crowded = any(_a_set(load[i], rows[i]) > SET_ROWS for i in apart if i not in near)
     return lines * (LINE if crowded else min(inner, LINE))
+
+
+def _apart(product: Product, load: dict[Iter, int], rows: dict[Iter, int]) -> list[Iter]:
+    """The rows that no step of the reduced loops moves to: windows overlap."""
+    steps = {load[i] for i in product.reduced if i in load}
+    return [i for i in rows if i in load and load[i] not in steps]
 
 
 def _a_set(stride: int, rows: int) -> float:
