@@ -152,9 +152,17 @@ class Values(KernelText):
         start, stride = self.scalar(offset, coords), self.size(step)
         if stride != "1":
             return f"load_strided_{dtype}({base}, {start}, {stride}, {self.safe(mask, coords)})"
-        if mask is None and (buffer.padded or self.left(coords) is None):
+        left = None if mask is not None else self.left(coords)
+        clean = buffer.padded and buffer.place == "scratch"
+        if mask is None and (left is None or clean):
             return f"load_{dtype}({base}, {start})"
+        if left is not None and buffer.padded:
+            return self.beyond(dtype, base, start, left)
         return f"load_masked_{dtype}({base}, {start}, {self.safe(mask, coords)})"
+
+    def beyond(self, dtype: DType, base: str, start: str, left: str) -> str:
+        """A vector that reaches into the padding of a buffer, whatever lies there."""
+        return f"load_{dtype}({base}, {start})"
 
     def splat(self, expr: Expr, coords: Coords, mask: str | None) -> str:
         """One element in all lanes."""

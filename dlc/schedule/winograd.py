@@ -27,8 +27,6 @@ from dlc.schedule.reduction import fold_chain, is_view
 
 CHANNELS = 16
 """The fewest channels on both sides that pay for the transformations."""
-IMAGE = 3 << 19
-"""Bytes of an image's transformed tiles that stay near: more go to memory and back."""
 WIDE = 16
 TILE, TAPS = 2, 3
 """Results along a side of a tile, and the taps of each."""
@@ -46,11 +44,13 @@ class _Price:
     plain: int
     cut: int
     """Where the last tiles are cut off."""
-    far: int
-    """At least so many are wanted where the tiles of an image go to memory."""
+    far: tuple[tuple[int, int], ...]
+    """Where the tiles of an image take more than so many bytes, they go far, and at least so many
+    channels are wanted."""
 
 
-_NARROW, _WIDE = _Price(6, 8, 18), _Price(10, 12, 40)
+_NARROW = _Price(6, 8, ((3 << 19, 18),))
+_WIDE = _Price(10, 12, ((3 << 19, 18), (1 << 24, 40)))
 """Vectors of 16 lanes multiply twice as fast, and move as many bytes."""
 
 
@@ -97,7 +97,7 @@ class _Convolution:
             return False
         counts, (a, b) = [n or 0 for n in results], [n or 0 for n in sizes]
         image = 16 * (a + b) * prod(counts)  # 4 elements for each of both sides
-        if image > IMAGE and a * b < price.far * (a + b):
+        if any(image > size and a * b < least * (a + b) for size, least in price.far):
             return False
         plain = prod(side.met(n) for side, n in zip(self.sides, counts, strict=True))
         tiled = prod((TILE + TAPS - 1) * -(-n // TILE) for n in counts)

@@ -5,6 +5,8 @@ import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
 
+from dlc.codegen.machine import host
+
 KINDS = {
     "f32": np.float32, "f64": np.float64, "f16": np.float16, "i32": np.int32, "i64": np.int64,
     "u8": np.uint8, "bool": np.bool_,
@@ -30,6 +32,17 @@ def test_whole_vectors_at_any_offset(native, dtype):
     want = np.zeros_like(out)
     want[6 : 6 + lanes] = x[15 : 15 + lanes]
     assert_array_equal(out, want)
+
+
+@pytest.mark.parametrize("left", [0, 1, 3, 100])
+def test_padding_is_left_out_where_that_costs_nothing(native, left):
+    """Elsewhere it may be loaded: what depends on it is not stored."""
+    lanes, x, out = native.lanes, numbers("f32", 64), np.full(64, -1, np.float32)
+    native.call(f"store_f32(b, 0, load_padded_f32(a, 2, {left}))", 0, 1, x, out)
+    count = min(left, lanes)
+    assert_array_equal(out[:count], x[2 : 2 + count])
+    if host().has("avx2"):
+        assert not out[count:lanes].any()
 
 
 def test_one_element(native, dtype):

@@ -153,3 +153,12 @@ def test_chunks_fill_the_first_cache():
         (depth,) = product.blocks.chunks.values()
         depths.append(4 * depth * product.tile[product.lane])
     assert depths == [16 * 1024, 32 * 1024]
+
+
+def test_products_do_not_read_padding():
+    """Nobody has written all of it, and tiny numbers there would make multiply-adds slow."""
+    x, w = tensor("x", (N, ROWS), (C, 40)), tensor("w", (D, 33), (C, 40))
+    graph = lower(Graph((x, w), {"y": b.dot(x, w, (C,))}))
+    texts = generate(graph, host()).readable.values()
+    (product,) = [text for text in texts if " dot[" in text.partition("def ")[0]]
+    assert "load_padded_f32(" in product

@@ -13,7 +13,7 @@ from dlc.codegen.vector.arithmetic import below
 from dlc.codegen.vector.casts import from_bits, to_bits
 from dlc.codegen.vector.define import INT, VOID, Call, Function, fixed
 from dlc.codegen.vector.emit import Emit, Value, index
-from dlc.codegen.vector.types import F32, F64, I8, I16, I32, I64, VALUE_ELEMENTS
+from dlc.codegen.vector.types import F32, F64, I1, I8, I16, I32, I64, VALUE_ELEMENTS
 from dlc.graph import DTYPES, DType
 
 STORED: dict[DType, Any] = {
@@ -110,8 +110,14 @@ def _masked(dtype: DType) -> list[Function]:
             with otherwise:
                 _store_first(e, base, offset, bits, count, align)
 
+    def load_padded(e: Emit, a: Sequence[Value]) -> Value:
+        cheap = e.machine.has("avx512bw") or (element in (F32, I32) and e.machine.has("avx2"))
+        mask = below(e, (a[2],)) if cheap else e.const(1, I1)
+        return load(e, (a[0], a[1], mask))
+
     return [
         fixed(f"load_masked_{dtype}", lanes, (INT, INT, "mask"), load),
+        fixed(f"load_padded_{dtype}", lanes, (INT, INT, INT), load_padded),
         fixed(f"store_below_{dtype}", VOID, (INT, INT, lanes, INT), store),
     ]
 
