@@ -16,7 +16,10 @@ share of it stays there."""
 SUMS = 192 * 1024
 """Bytes of the sums of a unit: they stay in the second cache."""
 ROWS = 256
-RUN_TIME_ROWS = 224
+RUN_TIME_ROWS, MORE_ROWS = 224, 336
+"""The most along a loop whose size is not known; more beside the larger caches of wide vectors,
+unless rows of the result so many bytes apart crowd into few sets of the second cache."""
+WIDE, CROWDED = 16, 8192
 FEWEST_ROWS = 32
 """Of each of a batch of products a unit has so many rows, or those of four images."""
 COLUMNS = 128
@@ -71,7 +74,10 @@ def evenly_cut(product: Product, extent: Extents) -> tuple[Iter, ...]:
 def _run_time_rows(product: Product, extent: Extents, iter: Iter, wide: int) -> int:
     """The most rows along a loop whose size is not known."""
     beside = prod(extent[i] for i in rows_of(product.kernel) if i != iter)
-    room = min(RUN_TIME_ROWS // beside, SUMS // (4 * beside * extent[product.lane]))
+    lane, target = product.lane, product.target
+    roomy = target.lanes >= WIDE and 4 * (lane.size.constant or 0) % CROWDED != 0
+    most = MORE_ROWS if roomy else RUN_TIME_ROWS
+    room = min(most // beside, SUMS // (4 * beside * extent[lane]))
     return min(room, SMALL // (beside * wide)) if 4 * wide <= OTHERS else room
 
 
