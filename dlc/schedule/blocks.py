@@ -49,7 +49,6 @@ def _block(product: Product) -> None:
     kernel.units = [i for i in kernel.outer if _count(i, extent[i]) != Size.of(1)]
     panels = -(-(product.lane.size.constant or 0) // product.target.lanes)
     blocks.last = panels * product.target.lanes % kernel.tile[product.lane]
-    _alone(product, blocks)
     stage(product, blocks)
     after = kernel.nests[0].after
     plain = len(kernel.nests) == 1 and all(s.expr.op == "ref" for s in after)
@@ -61,6 +60,7 @@ def _block(product: Product) -> None:
         kernel.units.sort(key=lambda i: i == product.lane)  # the next unit reads the same rows
         if blocks.sums is None:
             blocks.run = -(-(product.lane.size.constant or 0) // extent[product.lane])
+    _alone(product, blocks)
 
 
 def _count(iter: Iter, extent: int) -> Size:
@@ -147,10 +147,16 @@ def _alone(product: Product, blocks: Blocks) -> None:
         return
     panels, unit = -(-lane.size.constant // lanes), blocks.extent[lane] // lanes
     most = min(VECTORS, product.target.registers - 4)
-    fits = [v for v in range(1, most + 1) if unit % v == 0 or unit >= panels]
+    joined = blocks.run > 1 and not blocks.last  # units side by side are one range
+    fits = [
+        v
+        for v in range(1, most + 1)
+        if unit % v == 0 or unit >= panels or (joined and v % unit == 0)
+    ]
     wide = min(fits, key=lambda v: (-(-panels // v), panels % v > 0, v))
     if wide * lanes > kernel.tile[lane]:
-        blocks.alone, blocks.alone_last = wide * lanes, panels % wide * lanes
+        last = kernel.tile[lane] if joined and unit % wide else panels % wide * lanes
+        blocks.alone, blocks.alone_last = wide * lanes, last
 
 
 def _epilogue(kernel: Kernel) -> int:

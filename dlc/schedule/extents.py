@@ -18,7 +18,8 @@ SUMS = 192 * 1024
 ROWS = 256
 RUN_TIME_ROWS, MORE_ROWS = 224, 336
 """The most along a loop whose size is not known; more beside the larger caches of wide vectors,
-unless rows of the result so many bytes apart crowd into few sets of the second cache."""
+which hold them as they lie: then a unit is one tile wide. Not where rows of the result so many
+bytes apart crowd into few sets of the second cache, nor where whole tiles leave columns."""
 WIDE, CROWDED = 16, 8192
 FEWEST_ROWS = 32
 """Of each of a batch of products a unit has so many rows, or those of four images."""
@@ -34,8 +35,6 @@ ALONE = 1 << 18
 image."""
 FAR_WEIGHTS = 8 << 20
 """Bytes of the lane operand that leave all caches before another row of an image needs them."""
-ROW_VECTORS = 4
-"""Vectors of a unit's columns, so that the sums of a single row need not wait for each other."""
 Extents = dict[Iter, int]
 
 
@@ -74,11 +73,18 @@ def evenly_cut(product: Product, extent: Extents) -> tuple[Iter, ...]:
 def _run_time_rows(product: Product, extent: Extents, iter: Iter, wide: int) -> int:
     """The most rows along a loop whose size is not known."""
     beside = prod(extent[i] for i in rows_of(product.kernel) if i != iter)
-    lane, target = product.lane, product.target
-    roomy = target.lanes >= WIDE and 4 * (lane.size.constant or 0) % CROWDED != 0
-    most = MORE_ROWS if roomy else RUN_TIME_ROWS
-    room = min(most // beside, SUMS // (4 * beside * extent[lane]))
+    most = MORE_ROWS if _roomy(product) else RUN_TIME_ROWS
+    room = min(most // beside, SUMS // (4 * beside * extent[product.lane]))
     return min(room, SMALL // (beside * wide)) if 4 * wide <= OTHERS else room
+
+
+def _roomy(product: Product) -> bool:
+    """Whether a unit may have more rows of a run-time axis."""
+    lane, lanes, tile = product.lane, product.target.lanes, product.kernel.tile
+    columns = lane.size.constant or 0
+    run_time = any(i.size.constant is None and i != lane for i in tile)
+    whole = -(-columns // lanes) * lanes % tile[lane] == 0
+    return run_time and whole and lanes >= WIDE and 4 * columns % CROWDED != 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +100,9 @@ class _Limits:
     """That one image has."""
     by_rows: bool
     """Whether these are cut along the image, not along the lanes."""
+    columns: int
+    panel: int
+    """The most of a unit; how many the lane operand holds side by side: these are not parted."""
 
     def allow(self, trial: Extents, iter: Iter) -> bool:
         """Whether a unit may be so large; it grew along `iter`."""
@@ -104,17 +113,11 @@ class _Limits:
         rows, run_time = prod(n for i, n in trial.items() if i != lane), iter.size.constant is None
         if run_time and self.alone > 1 and rows // trial[iter] * self.wide >= ALONE // 2:
             return False
-        small = 4 * prod(trial.values()) <= SUMS
-        small = small and (free or (rows <= ROWS and trial[lane] <= COLUMNS))
+        panel = iter == lane and trial[lane] <= self.panel
+        small = free or panel or (rows <= ROWS and trial[lane] <= self.columns)
         units = prod(-(-estimate(i.size) // n) for i, n in trial.items())
-        return small and units >= self._fewest(trial, iter)
-
-    def _fewest(self, trial: Extents, iter: Iter) -> int:
-        lane, product = self.product.lane, self.product
-        if iter != lane:
-            return FEWEST_UNITS
-        narrow = trial[lane] <= ROW_VECTORS * product.target.lanes
-        return 2 if narrow and not shared_rows(product) else self.units
+        least = 2 if panel else self.units if iter == lane else FEWEST_UNITS
+        return small and 4 * prod(trial.values()) <= SUMS and units >= least
 
 
 def _limits(product: Product) -> _Limits:
@@ -123,7 +126,15 @@ def _limits(product: Product) -> _Limits:
     units = min(max(total // PRODUCTS, FEWEST_UNITS), MOST_UNITS)
     alone = min(_known([*kernel.outer, *reduced]) // ALONE, FEWEST_UNITS)
     by_rows = _known(rows_of(kernel)) >= (lane.size.constant or 0)
-    return _Limits(product, _known([lane, *reduced]), units, alone, by_rows)
+    columns = kernel.tile[lane] if _roomy(product) else COLUMNS
+    panel = 0 if shared_rows(product) else _panel(product)
+    return _Limits(product, _known([lane, *reduced]), units, alone, by_rows, columns, panel)
+
+
+def _panel(product: Product) -> int:
+    (statement,) = product.kernel.nests[0].body
+    wide = [load for load in statement.expr.args if product.lane in load.deps and load.buffer]
+    return max((load.buffer.panel for load in wide if load.buffer), default=0)
 
 
 def _known(iters: list[Iter]) -> int:

@@ -91,18 +91,19 @@ def test_rows_of_two_axes():
     check(graph_with_gradients((x, w), b.tanh(b.dot(x, w, (C,)))))
 
 
-@pytest.mark.parametrize("rows", [1, 7, 500])
-def test_columns_of_several_units(rows):
+@pytest.mark.parametrize("rows", [1, 7, 15, 345, 500])
+@pytest.mark.parametrize("columns", [512, 530, 1000])
+def test_columns_of_several_units(rows, columns):
     """Units that lie side by side share what is copied, whoever computes how many of them."""
-    x, w = tensor("x", (N, ROWS), (C, 600)), tensor("w", (C, 600), (D, 530))
+    x, w = tensor("x", (N, ROWS), (C, 600)), tensor("w", (C, 600), (D, columns))
     graph = lower(Graph((x, w), {"y": b.dot(x, w, (C,))}))
     generated = generate(graph, host())
     (row,) = generated.plan.rows
-    assert row.run == 5
+    assert row.run >= 4
     rng = np.random.default_rng(rows)
     feeds = {
         "x": rng.uniform(-1, 1, (rows, 600)).astype(np.float32),
-        "w": rng.uniform(-1, 1, (600, 530)).astype(np.float32),
+        "w": rng.uniform(-1, 1, (600, columns)).astype(np.float32),
     }
     got = run_generated(generated, graph, feeds, checked=True)["y"]
     assert np.abs(got - feeds["x"].astype("f8") @ feeds["w"]).max() < 1e-4
