@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import ctypes
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 Array = np.ndarray[Any, Any]
 ALIGNMENT = 64
+_seen: Callable[[Any], Any] = ctypes.c_char.from_buffer
+_address = ctypes.addressof
 
 
 def address_of(array: Array) -> int:
     """The address of the first element of a C-contiguous array."""
-    buffer: Any = array
     try:
-        return ctypes.addressof(ctypes.c_char.from_buffer(buffer))  # the quickest way by far
+        return _address(_seen(array))  # the quickest way by far
     except (TypeError, ValueError):  # read only, or empty
         return int(array.ctypes.data)
 
