@@ -20,7 +20,7 @@ RUN_TIME_ROWS, MORE_ROWS = 224, 336
 """The most along a loop whose size is not known; more beside the larger caches of wide vectors,
 which hold them as they lie: then a unit is one tile wide. Not where rows of the result so many
 bytes apart crowd into few sets of the second cache, nor where whole tiles leave columns."""
-WIDE, CROWDED = 16, 8192
+CROWDED = 8192
 FEWEST_ROWS = 32
 """Of each of a batch of products a unit has so many rows, or those of four images."""
 COLUMNS = 128
@@ -80,11 +80,11 @@ def _run_time_rows(product: Product, extent: Extents, iter: Iter, wide: int) -> 
 
 def _roomy(product: Product) -> bool:
     """Whether a unit may have more rows of a run-time axis."""
-    lane, lanes, tile = product.lane, product.target.lanes, product.kernel.tile
+    lane, target, tile = product.lane, product.target, product.kernel.tile
     columns = lane.size.constant or 0
     run_time = any(i.size.constant is None and i != lane for i in tile)
-    whole = -(-columns // lanes) * lanes % tile[lane] == 0
-    return run_time and whole and lanes >= WIDE and 4 * columns % CROWDED != 0
+    whole = -(-columns // target.lanes) * target.lanes % tile[lane] == 0
+    return run_time and whole and target.wide and 4 * columns % CROWDED != 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,8 +101,9 @@ class _Limits:
     by_rows: bool
     """Whether these are cut along the image, not along the lanes."""
     columns: int
+    """The most of a unit."""
     panel: int
-    """The most of a unit; how many the lane operand holds side by side: these are not parted."""
+    """Columns that the lane operand holds side by side: these are not parted."""
 
     def allow(self, trial: Extents, iter: Iter) -> bool:
         """Whether a unit may be so large; it grew along `iter`."""

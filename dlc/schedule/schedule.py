@@ -43,7 +43,7 @@ def schedule(graph: Graph, target: Target) -> Schedule:
     facts = find_facts(with_outer_products(with_winners(graph)))
     facts = _facts_of(with_phases(facts), facts)
     facts = _facts_of(with_parts(facts, target.lanes), facts)
-    facts = _facts_of(with_winograd(facts, target.lanes), facts)
+    facts = _facts_of(with_winograd(facts, target), facts)
     graph = facts.graph
     layout = find_layout(facts, target.lanes)
     for _ in range(8):

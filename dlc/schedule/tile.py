@@ -28,6 +28,8 @@ WIDEST_ROW, BLOCK, BLOCK_ROWS = 32 * 1024, 32 * 1024, 4
 """Bytes of a row whose columns one unit sums; of the rows that it goes through at once; and how
 many these are at least. With less of each row the processor does not see that memory is read in
 order."""
+WIDE = 16
+"""So many lanes multiply twice as fast as 8, which take as long to read memory."""
 FEW, CHOICES = 4, 16
 """Loops of so few values, and of so many together, are unrolled where they decide something."""
 
@@ -40,6 +42,11 @@ class Target:
     registers: int
     first_cache: int = 32 * 1024
     """Bytes of a core's nearest cache that may be counted on."""
+
+    @property
+    def wide(self) -> bool:
+        """Whether a core multiplies much faster than it moves what is not near."""
+        return self.lanes >= WIDE
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,10 +24,10 @@ from dlc.schedule.facts import Facts
 from dlc.schedule.index import count_inside
 from dlc.schedule.phases import unwindows
 from dlc.schedule.reduction import fold_chain, is_view
+from dlc.schedule.tile import Target
 
 CHANNELS = 16
 """The fewest channels on both sides that pay for the transformations."""
-WIDE = 16
 TILE, TAPS = 2, 3
 """Results along a side of a tile, and the taps of each."""
 Row = tuple[float, ...]
@@ -51,7 +51,6 @@ class _Price:
 
 _NARROW = _Price(6, 8, ((3 << 19, 18),))
 _WIDE = _Price(10, 12, ((3 << 19, 18), (1 << 24, 40)))
-"""Vectors of 16 lanes multiply twice as fast, and move as many bytes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,9 +109,9 @@ class _Convolution:
         return tuple(side.tap for side in self.sides)
 
 
-def with_winograd(facts: Facts, lanes: int) -> Graph:
+def with_winograd(facts: Facts, target: Target) -> Graph:
     """The graph with convolutions by transformed tiles, where that takes less."""
-    price = _WIDE if lanes >= WIDE else _NARROW
+    price = _WIDE if target.wide else _NARROW
     every = [c for n in facts.real if (c := _forward(n) or _backward(facts, n)) is not None]
     found = {c.node: c for c in every if c.pays(price)}
     if not found:
