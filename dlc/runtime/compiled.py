@@ -128,7 +128,10 @@ class NativeExecutable:
     def profile(
         self, feeds: Mapping[str, Array], sizes: Mapping[str, int] | None = None, runs: int = 1
     ) -> tuple[RowTime, ...]:
-        """The mean times of the rows over some runs, in the order of the plan."""
+        """The mean times of the rows over some runs, in the order of the plan.
+
+        Before each of them the program runs untimed.
+        """
         entry, arrays = self._enter(feeds, sizes)
         count = 1 if entry.choice.alone else self.threads or pool.threads()
         table = np.zeros((count, len(self.plan.rows), 2), np.int64)
@@ -221,6 +224,7 @@ class NativeExecutable:
             if profile is None:
                 entry.choice.run(work, self.threads or pool.threads())
             else:
+                pool.run_job(work.job, len(profile))  # what is timed finds the threads awake
                 work.job.set_profile(profile)
                 pool.run_job(work.job, len(profile))
                 work.job.set_profile(None)

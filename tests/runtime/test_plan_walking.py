@@ -194,7 +194,9 @@ def test_many_shapes_and_profile(objects):
     for size in [*range(1, 30), 3, 5]:
         x = np.arange(size, dtype="f4")
         np.testing.assert_array_equal(program.run({"x": x})["out"], expected(x, w - 1))
+    before = float(w)
     times = program.profile({"x": x}, runs=3)
+    assert w - before == 6  # each that is timed follows one that is not
     assert len(times) == len(program.plan.rows)
     assert (times[-1].row.label, times[-1].row.work) == ("count", WORK)
     assert times[-1].sizes == {"N": 5}
