@@ -130,17 +130,19 @@ class NativeExecutable:
     ) -> tuple[RowTime, ...]:
         """The mean times of the rows over some runs, in the order of the plan.
 
-        Before each of them the program runs untimed.
+        Before each of them the program runs untimed. Rows that prepare weights are left out: they
+        run once for all calls.
         """
         entry, arrays = self._enter(feeds, sizes)
         count = 1 if entry.choice.alone else self.threads or pool.threads()
-        table = np.zeros((count, len(self.plan.rows), 2), np.int64)
+        rows = self.plan.rows[self.plan.prepared :]
+        table = np.zeros((count, len(rows), 2), np.int64)
         for _ in range(runs):
             self._run(entry, arrays, None, table)
         seconds = table.mean(axis=0) * 1e-9 / runs
         return tuple(
             RowTime(row, entry.sized.sizes, float(work), float(wait))
-            for row, (work, wait) in zip(self.plan.rows, seconds, strict=True)
+            for row, (work, wait) in zip(rows, seconds, strict=True)
         )
 
     def entry_of(self, feeds: Mapping[str, Array]) -> Entry | None:
@@ -219,15 +221,12 @@ class NativeExecutable:
         work = entry.sized.take(fill_nan=self.fill_nan)
         try:
             self._place(work, entry.sized, arrays, results, native)
-            plain = work.bound is self.bound and profile is None
-            work.begin(self.watch.token if self.watch and plain else None)
-            if profile is None:
-                entry.choice.run(work, self.threads or pool.threads())
+            if profile is not None:
+                _run_timed(work, profile)
             else:
-                pool.run_job(work.job, len(profile))  # what is timed finds the threads awake
-                work.job.set_profile(profile)
-                pool.run_job(work.job, len(profile))
-                work.job.set_profile(None)
+                plain = work.bound is self.bound
+                work.begin(self.watch.token if self.watch and plain else None)
+                entry.choice.run(work, self.threads or pool.threads())
         finally:
             entry.sized.spare.append(work)
         self._unpack(native, arrays, results)
@@ -333,3 +332,15 @@ def _given_back(results: dict[str, Array], out: Mapping[str, Array]) -> dict[str
             wanted[...] = results[name]
             results[name] = wanted
     return results
+
+
+def _run_timed(work: Workspace, profile: Array) -> None:
+    """A run whose rows are timed, right after a whole one: its threads are awake."""
+    token = object()
+    work.begin(token)
+    pool.run_job(work.job, len(profile))
+    work.begin(token)
+    work.job.set_profile(profile)
+    pool.run_job(work.job, len(profile))
+    work.job.set_profile(None)
+    work.token = None
