@@ -7,11 +7,12 @@ otherwise than its contraction wants is read through a copy.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from dlc.graph import Axis, Graph, Node, Size, rebuilt, rewrite
+from dlc.graph import INTEGERS, Axis, Graph, Node, Size, rebuilt, rewrite
 from dlc.schedule.facts import PART, Facts, Reading, estimate, is_contraction, volume
-from dlc.schedule.index import Iter, bounds
+from dlc.schedule.index import Iter, bounds, data_atoms
 from dlc.schedule.kernel import Buffer
 from dlc.schedule.phases import unwindows
 from dlc.schedule.reduction import fold_chain, is_view
@@ -304,6 +305,8 @@ def _best_lane(layout: Layout, node: Node, least: int) -> Iter | None:
                 break
             if layout.order(reading.source)[-1] != place:
                 cost += volume(reading.source.type.sizes)
+        if _gathers(facts.readings[node], iter):
+            cost += volume([*node.type.sizes, *(i.size for i in summed)])
         if iter.axis in facts.windowed:  # neighbours are read across the bounds of cache lines
             cost += WINDOWED * volume([*node.type.sizes, *(i.size for i in summed)])
         waste = layout.lanes * -(-iter.size.constant // layout.lanes) / iter.size.constant
@@ -311,6 +314,14 @@ def _best_lane(layout: Layout, node: Node, least: int) -> Iter | None:
         if cost != float("inf") and (best is None or rank < best):
             best, chosen = rank, iter
     return chosen
+
+
+def _gathers(readings: Sequence[Reading], iter: Iter) -> bool:
+    """Whether each lane along a loop would have an element by an index of its own from memory."""
+    if not any(True for r in readings for i in r.env.values() for _ in data_atoms(i)):
+        return False
+    indices = [r.env.values() for r in readings if r.source.type.dtype in INTEGERS]
+    return any(iter in index.iters for env in indices for index in env)
 
 
 def _place(reading: Reading, iter: Iter) -> Axis | None:

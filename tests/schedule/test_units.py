@@ -1,22 +1,25 @@
 """What the units of kernels hold, so that threads share a batch, and a batch of one."""
 
 from math import prod
+from pathlib import Path
 
 import numpy as np
 import pytest
 from native_runs import run_generated
 
+import dlc.templates
 from dlc.codegen.machine import host
 from dlc.codegen.program import generate
 from dlc.graph import Axis, Graph, Size, TensorType, input_node
 from dlc.ops import build as b
 from dlc.schedule.kernel import Kernel
-from dlc.schedule.product import kept
+from dlc.schedule.product import kept, product_of
 from dlc.schedule.schedule import schedule
 from dlc.schedule.tile import Target
+from dlc.semantics import check_file
 from dlc.transform.pipeline import lower
 
-N, C, D, Y, X, KY, KX = (Axis(a) for a in ("N", "C", "D", "Y", "X", "KY", "KX"))
+N, C, D, Y, X, KY, KX, PY, PX = (Axis(a) for a in ("N", "C", "D", "Y", "X", "KY", "KX", "PY", "PX"))
 ROWS = Size.symbol("N")
 NARROW, WIDE = Target(8, 16), Target(16, 32, 48 * 1024)
 
@@ -162,3 +165,15 @@ def test_products_do_not_read_padding():
     texts = generate(graph, host()).readable.values()
     (product,) = [text for text in texts if " dot[" in text.partition("def ")[0]]
     assert "load_padded_f32(" in product
+
+
+@pytest.mark.parametrize("target", [NARROW, WIDE])
+def test_no_lane_reads_by_an_index_of_its_own(target):
+    """The gradient through a maximum sums over winners, whose places differ by output channel."""
+    program = check_file(Path(dlc.templates.__path__[0]) / "digits" / "digits.dl")
+    (step,) = program.recipes["fit"].steps
+    kernels = [k for k in schedule(lower(step.graph), target).kernels if k.contraction]
+    products = [product_of(k, target, k.lane) for k in kernels]
+    indexed = [(p.lane, loops) for p in products for loops in p.indexed if loops]
+    assert indexed
+    assert all(lane not in loops for lane, loops in indexed)
