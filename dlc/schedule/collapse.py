@@ -2,16 +2,21 @@
 
     for n: for h: y[n*128 + h] = f(x[n*128 + h])      becomes      for i: y[i] = f(x[i])
 
-So the update of a parameter is one kernel whatever the parameter's shape.
+So the update of a parameter is one kernel whatever the parameter's shape. A run-time axis of long
+rows stays a loop, along which chains of kernels go.
 """
 
 from __future__ import annotations
 
 from dataclasses import replace
+from math import prod
 
 from dlc.graph import Size
 from dlc.schedule.index import Affine, Iter
 from dlc.schedule.kernel import Expr, Kernel, Store
+
+LONG = 4096
+"""Elements of a row."""
 
 
 def collapse(kernel: Kernel) -> None:
@@ -60,9 +65,12 @@ def _offsets(stores: list[Store]) -> list[Affine] | None:
 
 
 def _pair(outer: list[Iter], offsets: list[Affine]) -> tuple[Iter, Iter] | None:
+    long = prod(i.size.constant or 1 for i in outer) >= LONG
     for slow in outer:
         for fast in outer:
-            if slow != fast and all(o.of(slow) == o.of(fast) * fast.size for o in offsets):
+            if slow == fast or (long and slow.size.constant is None):
+                continue
+            if all(o.of(slow) == o.of(fast) * fast.size for o in offsets):
                 return slow, fast
     return None
 

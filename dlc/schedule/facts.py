@@ -28,6 +28,9 @@ SCALAR = 3
 """A scalar that a tensor meets is computed once, not for every element."""
 SPREAD, MANY = 16, 1 << 15
 """The same for a small tensor that meets one so many times larger, of so many elements."""
+SOURCES = 3
+"""A value that several read is stored too when it is computed from so many arrays of its size, of
+`MANY` elements or more: each reader would read them all."""
 DEPTH = 40
 """A chain of so many maps is cut by a stored value: expressions stay small."""
 TYPICAL = 64
@@ -175,9 +178,15 @@ def _find_real(facts: Facts) -> None:
     dot_reads = _dot_operands(facts)
     price: dict[Node, int] = {}
     depth: dict[Node, int] = {}
+    sources: dict[Node, frozenset[Node]] = {}
+
+    def is_stored(node: Node) -> None:
+        price[node] = depth[node] = 0
+        sources[node] = frozenset((node,))
+
     for node in facts.nodes:
         if node.op in ("input", "table"):
-            price[node] = depth[node] = 0
+            is_stored(node)
             continue
         record = REGISTRY[node.op]
         real = node in facts.outputs or node in dot_reads or "copy" in node.attrs
@@ -189,20 +198,31 @@ def _find_real(facts: Facts) -> None:
             30 if node.op == "uniform" else record.cost if record.kind == "map" else 0
         )
         depth[node] = 1 + max((depth[a] for a in node.args), default=0)
-        readers = [u for u in facts.users[node] if u.op != "stop_gradient"]
-        if record.kind in ("map", "random", "gather") and node.type.dims:
-            real |= price[node] > DEAR and len(readers) > 1
-            real |= price[node] > STENCIL and _under_window(facts, node)
-            real |= depth[node] > DEPTH
-            small = volume(node.type.sizes) * SPREAD
-            real |= price[node] > SCALAR and any(
-                volume(u.type.sizes) >= max(small, MANY) for u in readers
-            )
-        elif record.kind == "map":
-            real |= price[node] > SCALAR and any(u.type.dims for u in readers)
+        sources[node] = frozenset[Node]().union(*(sources[a] for a in node.args))
+        if record.kind in ("map", "random", "gather"):
+            real |= depth[node] > DEPTH or _pays(facts, node, price[node], sources[node])
         if real:
             facts.real[node] = None
-            price[node] = depth[node] = 0
+            is_stored(node)
+
+
+def _pays(facts: Facts, node: Node, price: int, sources: Iterable[Node]) -> bool:
+    """Whether a map is better computed once than wherever it is read."""
+    readers = [u for u in facts.users[node] if u.op != "stop_gradient"]
+    if not node.type.dims:
+        return price > SCALAR and any(u.type.dims for u in readers)
+    if len(readers) > 1 and (price > DEAR or _wide(node, sources) >= SOURCES):
+        return True
+    if price > STENCIL and _under_window(facts, node):
+        return True
+    small = max(volume(node.type.sizes) * SPREAD, MANY)
+    return price > SCALAR and any(volume(u.type.sizes) >= small for u in readers)
+
+
+def _wide(node: Node, sources: Iterable[Node]) -> int:
+    """How many of the arrays that a node is computed from are large, and as large as it is."""
+    least = max(volume(node.type.sizes), MANY)
+    return sum(volume(s.type.sizes) >= least for s in sources)
 
 
 def _dot_operands(facts: Facts) -> set[Node]:
