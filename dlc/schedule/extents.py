@@ -8,7 +8,7 @@ from math import prod
 from dlc.schedule.facts import estimate, volume
 from dlc.schedule.index import Iter
 from dlc.schedule.product import Product, rows_of, shared_rows
-from dlc.schedule.register_tile import MOST_ROWS
+from dlc.schedule.register_tile import MOST_ROWS, row_by_row
 
 OTHERS = 16 * 1024
 """Bytes of the first cache that the lane operand leaves to rows and sums: what the tiles of a unit
@@ -49,7 +49,10 @@ def extents(product: Product, known: dict[Iter, int]) -> Extents:
     rows = [i for i in reversed(rows_of(kernel)) if i not in shared]
     if known and 4 * limits.wide > FAR_WEIGHTS:
         rows.sort(key=lambda i: i.size.constant is None)  # few images share one reading of it
-    for iter in [*rows, *reversed(shared), lane]:
+    columns = [lane]
+    if row_by_row(product):
+        extent[lane], columns = -(-(lane.size.constant or 0) // tile[lane]) * tile[lane], []
+    for iter in [*rows, *reversed(shared), *columns]:
         step = tile.get(iter, 1)
         if iter.size.constant is None and step > 1:
             extent[iter] = _run_time_rows(product, extent, iter, limits.wide) // step * step or step
@@ -75,7 +78,9 @@ def _run_time_rows(product: Product, extent: Extents, iter: Iter, wide: int) -> 
     beside = prod(extent[i] for i in rows_of(product.kernel) if i != iter)
     most = MORE_ROWS if _roomy(product) else RUN_TIME_ROWS
     room = min(most // beside, SUMS // (4 * beside * extent[product.lane]))
-    return min(room, SMALL // (beside * wide)) if 4 * wide <= OTHERS else room
+    if 4 * wide <= OTHERS:
+        return min(room, SMALL // (beside * wide))
+    return min(room, ALONE // (beside * wide)) if row_by_row(product) else room
 
 
 def _roomy(product: Product) -> bool:

@@ -31,6 +31,9 @@ SET_BYTES, SET_ROWS = 4096, 6
 tile: with more, each step fetches a whole line for each."""
 CHUNK = 32e3
 """At most so many where the sum is cut in parts: its chunks are short."""
+SHORT_SUM, NEAR_LANES = 64, 256 * 1024
+"""Sums of so few steps take no longer than storing what they make, if the lane operand, of so many
+bytes at most, stays in the second cache."""
 
 
 def choose_tile(product: Product) -> None:
@@ -48,9 +51,26 @@ def choose_tile(product: Product) -> None:
     shared = shared_rows(product)
     rest = sorted((i for i in rest if i not in kernel.single), key=lambda i: i not in shared)
     kernel.outer = [*parts, lane, *rest, *tiled, *phases]  # neighbours differ in what they cost
-    if all(lane in load for load in product.loads) and not known_rows(product):
+    every = all(lane in load for load in product.loads) and not known_rows(product)
+    if every or row_by_row(product):  # all lanes of a place together
         kernel.outer.remove(lane)
-        kernel.outer.insert(len(kernel.outer) - len(phases), lane)  # all lanes of a place together
+        kernel.outer.insert(len(kernel.outer) - len(phases), lane)
+
+
+def row_by_row(product: Product) -> bool:
+    """Whether a unit computes all columns of a tile's rows before the next rows.
+
+    So results are written in the order of memory, and the lane operand is read again for each tile.
+    """
+    kernel, lane = product.kernel, product.lane
+    if kernel.parts or kernel.single or shared_rows(product) or known_rows(product):
+        return False
+    steps = [i.size.constant for i in product.reduced]
+    columns = lane.size.constant or 0
+    if None in steps or columns <= kernel.tile[lane]:
+        return False
+    deep = prod(n for n in steps if n is not None)
+    return deep <= SHORT_SUM and 4 * deep * columns <= NEAR_LANES
 
 
 def known_rows(product: Product) -> dict[Iter, int]:

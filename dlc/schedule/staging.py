@@ -10,6 +10,7 @@ from dlc.schedule.facts import estimate
 from dlc.schedule.index import Affine, Iter, Rem, at
 from dlc.schedule.kernel import Blocks, Buffer, Expr, Kernel, Staged
 from dlc.schedule.product import WIDEST, Product, local, rows_of, turns
+from dlc.schedule.register_tile import row_by_row
 from dlc.schedule.tile import CROWDED, LINE, stride
 
 STAGED_ROWS = 16
@@ -31,7 +32,7 @@ def stage(product: Product, blocks: Blocks) -> None:
         if not reduced or any(len(a.iters) != 1 for a in _terms(load.offset)):
             continue
         if outer == [lane]:
-            near = stride(load.offset, reduced[-1]) <= WIDEST * lanes
+            near = stride(load.offset, reduced[-1]) <= WIDEST * lanes or row_by_row(product)
             if not near and stride(load.offset, lane, lanes) == 1:
                 blocks.staged += (_panel(kernel, blocks, load, reduced),)
         elif blocks.chunks and lane not in outer and blocks.extent[lane] > kernel.tile[lane]:

@@ -83,6 +83,17 @@ def test_updates_are_maps_over_one_loop():
     assert [len(k.outer) for k in kernels] == [1, 1]
 
 
+@pytest.mark.parametrize(("arrays", "stored"), [(2, 0), (3, 1)])
+def test_what_many_arrays_make_is_stored_where_several_read_it(arrays, stored):
+    """Its readers would read them all."""
+    given = [_tensor(f"x{k}", (N, ROWS), (C, 4096)) for k in range(arrays)]
+    total = given[0]
+    for other in given[1:]:
+        total = b.add(total, other)
+    result = _scheduled(b.reduce_sum(total, (N,)), b.reduce_sum(b.mul(total, 2.0), (C,)))
+    assert sum(n.op == "add" for n in result.facts.real) == stored
+
+
 def test_a_dear_scalar_is_computed_once():
     x, t = _tensor("x", (N, ROWS)), _tensor("t")
     result = _scheduled(b.mul(x, b.exp(b.cos(t))))

@@ -74,6 +74,33 @@ def test_long_batches_are_cut_evenly(rows):
 
 
 @pytest.mark.parametrize("target", [NARROW, WIDE])
+@pytest.mark.parametrize(("steps", "columns", "whole"), [(7, 500, True), (300, 500, False)])
+def test_short_sums_are_computed_row_by_row(target, steps, columns, whole):
+    """They take less time than their results, which are then written in order."""
+    x, w = tensor("x", (N, ROWS), (C, steps)), tensor("w", (C, steps), (D, columns), role="param")
+    product = next(k for k in kernels_of((x, w), {"y": b.dot(x, w, (C,))}, target) if k.contraction)
+    assert (product.outer[-1] == product.lane) is whole
+    assert (product.lane not in product.units) is whole
+
+
+@pytest.mark.parametrize("rows", [1, 13, 15, 16, 100])
+def test_row_by_row_a_row_is_the_same_wherever_it_stands(rows):
+    x, w = tensor("x", (N, ROWS), (C, 9)), tensor("w", (C, 9), (D, 333), role="param")
+    graph = lower(Graph((x, w), {"y": b.dot(x, w, (C,))}))
+    rng = np.random.default_rng(0)
+    feeds = {
+        "x": rng.uniform(-1, 1, (rows, 9)).astype("f4"),
+        "w": rng.uniform(-1, 1, (9, 333)).astype("f4"),
+    }
+    generated = generate(graph, host())
+    got = run_generated(generated, graph, feeds, checked=True)["y"]
+    np.testing.assert_allclose(got, feeds["x"].astype("f8") @ feeds["w"], atol=1e-5)
+    last = run_generated(generated, graph, {**feeds, "x": feeds["x"][-1:]})["y"]
+    assert np.array_equal(got, run_generated(generated, graph, feeds, threads=3)["y"])
+    assert np.array_equal(got[-1:], last)
+
+
+@pytest.mark.parametrize("target", [NARROW, WIDE])
 @pytest.mark.parametrize(("channels", "size", "out"), [(32, 16, 48), (8, 56, 32), (128, 8, 256)])
 def test_one_image_is_several_units(target, channels, size, out):
     """Along the image, or along the lanes where these are more."""
