@@ -12,10 +12,11 @@ from dlc.codegen.objects import compile_all, kernel_key
 from dlc.codegen.print_kernel import print_kernel
 from dlc.codegen.printer import Printed, describe
 from dlc.codegen.text import Argument
+from dlc.diagnostics.record import replaced
 from dlc.graph import ITEM_BYTES, UPDATE, Graph, Size
 from dlc.ops import NUMPY_DTYPES
 from dlc.schedule.facts import Facts
-from dlc.schedule.kernel import Bound, Buffer, Chain, Kernel, Store
+from dlc.schedule.kernel import Bound, Buffer, Chain, Inner, Kernel, Store
 from dlc.schedule.plan import PARTS, BufferRef, Plan, PlanPort, Row, Slab, Work
 from dlc.schedule.plan import Buffer as PlanBuffer
 from dlc.schedule.schedule import Schedule, schedule
@@ -55,6 +56,7 @@ class _Step:
     reads: set[Buffer]
     writes: set[Buffer]
     chain: Chain | None = None
+    inner: Inner | None = None
     slab_units: int = 0
     """Units in a slab of the chain."""
     sums: bool = False
@@ -104,7 +106,7 @@ def _step(kernel: Kernel, printed: Printed, facts: Facts, machine: Machine) -> _
     units = slab_units(kernel, machine.lanes) if kernel.chain else 0
     return _Step(
         printed.text, arguments, printed.units, label, work, touched, touched & writes,
-        kernel.chain, units, bool(kernel.chain and kernel.parts), kernel.run,
+        kernel.chain, kernel.inner, units, bool(kernel.chain and kernel.parts), kernel.run,
     )  # fmt: skip
 
 
@@ -213,7 +215,10 @@ def _plan(plan: Schedule, steps: list[_Step], keys: dict[str, str], machine: Mac
             for name, n in graph.outputs.items()
             if not name.startswith(UPDATE)
         ),
-        tuple(_plan_buffer(b, life[b], slabs.get(b, 0), machine, kept=b in kept) for b in used),
+        tuple(
+            _plan_buffer(b, life[b], slabs.get(b, (0, False)), machine, kept=b in kept)
+            for b in used
+        ),
         tuple(kernels),
         rows,
         graph.checks,
@@ -312,7 +317,11 @@ def _slab(steps: list[_Step], place: int) -> Slab | None:
         return None
     bounds = [step.arguments.index(Bound(w)) for w in ("begin", "rows") if step.sums]
     parts = PARTS if any(s.sums for s in steps if s.chain is step.chain) else 0
-    return Slab(_left(steps, place), step.slab_units, step.chain.rows, parts, *bounds)
+    slab = Slab(_left(steps, place), step.slab_units, step.chain.rows, parts, *bounds)
+    if step.inner is None:
+        return slab
+    inner, bands = step.inner, step.inner.bands * step.chain.rows
+    return replaced(slab, inner=sum(s.inner is inner for s in steps[place:]), bands=bands)
 
 
 def _left(steps: list[_Step], place: int) -> int:
@@ -335,12 +344,15 @@ def _longer(
     return found
 
 
-def _slabs(steps: list[_Step]) -> dict[Buffer, int]:
-    """The buffers that one chain alone knows, and their elements in a slab."""
+def _slabs(steps: list[_Step]) -> dict[Buffer, tuple[int, bool]]:
+    """The buffers that one chain alone knows: their elements in a slab, or in a band if an inner
+    chain alone knows them, and whether that is so."""
     users: dict[Buffer, set[Chain | None]] = {}
+    inside: dict[Buffer, set[Inner | None]] = {}
     for step in steps:
         for buffer in step.reads:
             users.setdefault(buffer, set()).add(step.chain)
+            inside.setdefault(buffer, set()).add(step.inner)
     found = {}
     for buffer, chains in users.items():
         (chain, *others) = chains
@@ -348,13 +360,25 @@ def _slabs(steps: list[_Step]) -> dict[Buffer, int]:
             continue
         axis = buffer.order[0]
         stride = buffer.strides[axis].constant
-        if stride is not None and buffer.sizes[axis].constant is None and axis not in buffer.halo:
-            found[buffer] = stride * chain.rows
+        if stride is None or buffer.sizes[axis].constant is not None or axis in buffer.halo:
+            continue
+        (inner, *more) = inside[buffer]
+        alone = inner is not None and not more and not buffer.halo and _bands(buffer, inner)
+        found[buffer] = (
+            (stride // inner.bands, True) if inner and alone else (stride * chain.rows, False)
+        )
     return found
 
 
+def _bands(buffer: Buffer, inner: Inner) -> bool:
+    """Whether bands of a buffer lie one behind the other."""
+    axis, row = buffer.order[1], buffer.strides[buffer.order[0]]
+    size = buffer.sizes[axis].constant or 0
+    return size % inner.bands == 0 and buffer.strides[axis] * size == row
+
+
 def _plan_buffer(
-    buffer: Buffer, life: tuple[int, int], slab: int, machine: Machine, *, kept: bool
+    buffer: Buffer, life: tuple[int, int], slab: tuple[int, bool], machine: Machine, *, kept: bool
 ) -> PlanBuffer:
     elements = buffer.elements
     assert buffer.place != "scratch", "memory of a thread is no argument"
@@ -372,7 +396,8 @@ def _plan_buffer(
         *life,
         zeroed=bool(buffer.halo),
         data=data,
-        slab=slab,
+        slab=slab[0],
+        banded=slab[1],
         kept=kept,
     )
 

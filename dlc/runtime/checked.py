@@ -83,7 +83,7 @@ class CheckedExecutable(NativeExecutable):
 
     def _walk_group(self, rows: Array, threads: int) -> None:
         free = np.ascontiguousarray(rows).copy()
-        free[:, 3:5] = 0  # neither barriers nor chains
+        free[:, 3:5] = free[:, 11:12] = 0  # neither barriers nor chains
         job = Job(address_of(free), len(free))
         job.ready(threads, 0)
         for thread in reversed(range(threads)):

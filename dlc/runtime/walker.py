@@ -29,17 +29,18 @@ thread's share is taken from its front, and in the upper half from its back."""
 POOL_WORDS = 40
 """A pool: byte 0 number of the job, 64 sleepers, 128 threads that finished, 192 who sleeps for
 these, 256 the job, 264 threads, 272 turns of spinning, 280 whether to end."""
-ROW_WORDS = 11
+ROW_WORDS = 13
 """A row: 0 kernel, 1 its arguments, 2 units, 3 whether a barrier follows; 4 how many rows from this
 one on go slab by slab, or 0; of such a row 5 its units in a slab, 6 its moves, 7 the slabs that
 have room: with no more than these, threads share each row as they do elsewhere; 8 the parts in
 which a row of the chain sums, or 0: no two threads may have slabs of one part; 9 units of a claim;
-10 units side by side that share work: a claim has up to so many, if that is half of what is left.
+10 units side by side that share work: a claim has up to so many, if that is half of what is left;
+11 how many rows from this one on go band by band, or 0, and 12 the bands in a slab of the chain.
 Moves are the number of arguments, the number of those that change, whether the row sums (its units
 are then those of the slab's part), and for each its place, a step, and what is done with it."""
-MOVES, COUNTS, IS = range(3)
+MOVES, COUNTS, IS, BANDS = range(4)
 """An argument moves by a step from slab to slab in the thread's own memory; is the slab's number
-times the step; is the step."""
+times the step; is the step; moves from band to band."""
 SLAB_ARGUMENTS = 64
 """The most arguments of a row in a chain."""
 

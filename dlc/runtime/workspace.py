@@ -14,7 +14,7 @@ from dlc.graph import ITEM_BYTES
 from dlc.memory import memory_bytes
 from dlc.runtime.blocks import Array, address_of, aligned_bytes, aligned_words
 from dlc.runtime.job import Job
-from dlc.runtime.walker import COUNTS, IS, MOVES, ROW_WORDS, SLAB_ARGUMENTS
+from dlc.runtime.walker import BANDS, COUNTS, IS, MOVES, ROW_WORDS, SLAB_ARGUMENTS
 from dlc.schedule.memory import Layout, buffer_bytes, layout
 from dlc.schedule.plan import PARTS, BufferRef, Plan, Row, Slab, Work
 
@@ -89,6 +89,7 @@ def size_plan(
         rows[r, 9:11] = _claimed(row.work, units, sizes), row.run
         if row.slab:
             rows[r, 4:9] = _slab_words(row.slab, len(moves) * 8, slabs)
+            rows[r, 11:13] = row.slab.inner, row.slab.bands
             moves += _moves(plan, row, row.slab)
         for argument in row.args:
             if isinstance(argument, BufferRef):
@@ -132,11 +133,12 @@ def _slab_words(slab: Slab, moves: int, room: int) -> tuple[int, ...]:
 
 def _moves(plan: Plan, row: Row, slab: Slab) -> list[int]:
     """What of a row's arguments changes from slab to slab; see `ROW_WORDS`."""
-    moved = [
-        (place, plan.buffers[a.index].slab * ITEM_BYTES[plan.buffers[a.index].dtype], MOVES)
-        for place, a in enumerate(row.args)
-        if isinstance(a, BufferRef) and plan.buffers[a.index].slab
-    ]
+    moved = []
+    for place, argument in enumerate(row.args):
+        buffer = plan.buffers[argument.index] if isinstance(argument, BufferRef) else None
+        if buffer is not None and buffer.slab:
+            step = buffer.slab * ITEM_BYTES[buffer.dtype]
+            moved.append((place, step, BANDS if buffer.banded else MOVES))
     sums = slab.extent > 0
     if sums:
         moved += [(slab.begin, slab.height, COUNTS), (slab.extent, slab.height, IS)]

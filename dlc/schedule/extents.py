@@ -54,6 +54,8 @@ def extents(product: Product, known: dict[Iter, int]) -> Extents:
         extent[lane], columns = -(-(lane.size.constant or 0) // tile[lane]) * tile[lane], []
     for iter in [*rows, *reversed(shared), *columns]:
         step = tile.get(iter, 1)
+        if iter.size.constant is None and kernel.bands:
+            continue
         if iter.size.constant is None and step > 1:
             extent[iter] = _run_time_rows(product, extent, iter, limits.wide) // step * step or step
         elif iter.size.constant is None and shared:

@@ -200,6 +200,15 @@ class Chain:
         return (self.size + (self.rows - 1)) // self.rows
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Inner:
+    """Kernels of a chain that go through a slab together, band by band; see `slabs`."""
+
+    kernels: int
+    bands: int
+    """Of a value of the chain's axis."""
+
+
 @dataclass(frozen=True, slots=True)
 class Bound:
     """An argument of a kernel that sums in a chain: where a slab begins, or how long it is.
@@ -233,14 +242,18 @@ class Kernel:
     contraction: bool = False
     template: Literal["nests", "sort", "turn"] = "nests"
     """`turn`: one store of one load, whose neighbours lie along the last two loops of `units`."""
+    bands: tuple[Iter, ...] = ()
+    """Loops of which a unit has one place, so that a chain can go along bands of them."""
     chain: Chain | None = None
     """The chain it is part of; its run-time axis is then the first of `units`."""
+    inner: Inner | None = None
+    """The inner chain it is part of; the loop that it cuts is then the second of `units`."""
     spans: tuple[Span, ...] = ()
 
     @property
     def single(self) -> set[Iter]:
         """Outer loops of which a unit of a contraction has one value."""
-        return {*self.parts.values(), *(phase for phase, _ in self.taps.values())}
+        return {*self.parts.values(), *(phase for phase, _ in self.taps.values()), *self.bands}
 
     @property
     def run(self) -> int:

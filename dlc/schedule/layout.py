@@ -131,7 +131,8 @@ def make_buffer(layout: Layout, node: Node, name: str, lanes: int) -> Buffer:
             extent = (extent + (lanes - 1)) // lanes * lanes
         step = step * extent
         crowded = step.constant is not None and 4 * step.constant % CROWDED == 0
-        if "apart" in node.attrs and padded and crowded and axis != order[0]:
+        outer = (order[0], *node.attrs.get("bands", ()))
+        if "apart" in node.attrs and padded and crowded and axis not in outer:
             step = step + lanes
     buffer.elements = step
     if buffer.panel:

@@ -16,7 +16,7 @@ from dlc.graph.graph import Role
 Place = Literal["arena", "input", "output", "bound", "constant"]
 PARTS = 8
 """In so many parts a large sum is cut, whatever the threads."""
-FORM = 4
+FORM = 5
 """The version of the JSON form."""
 
 
@@ -42,9 +42,11 @@ class Buffer:
     data: bytes = b""
     """The elements of a constant, as the kernels read them."""
     slab: int = 0
-    """Elements that a slab has."""
+    """Elements that a slab has, or a band."""
     kept: bool = False
     """Private to itself as if it were zeroed: rows that prepare weights write it, not every run."""
+    banded: bool = False
+    """Whether only an inner chain knows it, and there is room for some bands alone."""
 
 
 @record
@@ -93,6 +95,10 @@ class Slab:
     parts: int = 0
     begin: int = 0
     extent: int = 0
+    inner: int = 0
+    """The rows of an inner chain from this one on; 0 where it is in none."""
+    bands: int = 1
+    """The bands of a slab."""
 
 
 @record
@@ -191,6 +197,7 @@ def _buffer(b: Buffer) -> list[Any]:
         data,
         b.slab,
         b.kept,
+        b.banded,
     ]
 
 
@@ -231,9 +238,9 @@ def _decode_port(name: str, role: Role, dtype: DType, dims: Iterable[Any]) -> Pl
 
 
 def _decode_buffer(name: str, dtype: DType, elements: str, *rest: Any) -> Buffer:
-    place, port, first, last, zeroed, data, slab, kept = rest
+    place, port, first, last, zeroed, data, *others = rest
     size, content = parse_size(elements), base64.b64decode(data)
-    return Buffer(name, dtype, size, place, port, first, last, zeroed, content, slab, kept)
+    return Buffer(name, dtype, size, place, port, first, last, zeroed, content, *others)
 
 
 def _decode_row(kernel: int, args: Iterable[Any], units: str, *rest: Any) -> Row:

@@ -42,7 +42,8 @@ def choose_tile(product: Product) -> None:
     assert lane.size.constant is not None
     panels = -(-lane.size.constant // lanes)
     widths = range(1, min(WIDEST, panels) + 1)
-    vectors, rows = _best(product, panels, widths, rows_of(kernel))
+    axes = [i for i in rows_of(kernel) if not kernel.bands or i.size.constant is not None]
+    vectors, rows = _best(product, panels, widths, axes)
     kernel.tile = {lane: vectors * lanes} | rows
     tiled = [i for i in kernel.outer if i in kernel.tile and i != lane]
     rest = [i for i in kernel.outer if i != lane and i not in tiled]

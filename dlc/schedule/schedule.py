@@ -66,6 +66,8 @@ def schedule(graph: Graph, target: Target) -> Schedule:
     kernels = group(facts, layout, buffer_of)
     for kernel in kernels:
         kernel.parts = _parts(facts, kernel)
+        free = facts.free(kernel.members[0])
+        kernel.bands = tuple(free[a] for a in kernel.members[0].attrs.get("bands", ()))
         if kernel.contraction:
             kernel.taps = _taps(facts, kernel.members[0])
         collapse(kernel)

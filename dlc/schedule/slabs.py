@@ -14,10 +14,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from math import lcm, prod
 
-from dlc.graph import ITEM_BYTES, UPDATE, Axis, Graph, Node
+from dlc.graph import ITEM_BYTES, UPDATE, Axis, Graph, Node, Size
 from dlc.schedule.facts import PART, Facts, volume
-from dlc.schedule.index import Iter, at
-from dlc.schedule.kernel import Buffer, Chain, Kernel
+from dlc.schedule.index import Affine, Iter, at
+from dlc.schedule.kernel import Buffer, Chain, Inner, Kernel
 from dlc.schedule.layout import Layout
 from dlc.schedule.tile import Target, accesses
 
@@ -252,15 +252,65 @@ def _mark(state: _State, chain: list[Kernel]) -> None:
         if kernel.parts and kernel.blocks is None:
             kernel.around = {axis: rows}
         axis = kernel.parts.get(axis, axis)
-        kernel.units = [axis, *(i for i in kernel.units if i != axis)]
+        first = [axis, *(i for i in kernel.bands if i in kernel.units)]
+        kernel.units = [*first, *(i for i in kernel.units if i not in first)]
         kernel.chain = whole
+    for place, kernel in enumerate(chain):
+        if kernel.contraction and kernel.bands:
+            _mark_inner(state, chain, place)
+
+
+def _mark_inner(state: _State, chain: list[Kernel], place: int) -> None:
+    """Finds what goes through bands of a slab with a product: neighbours that meet it there."""
+    (band,) = chain[place].bands
+    first = last = place
+    while first > 0 and _meet(state, chain[first - 1], chain[first], band.size):
+        first -= 1
+    while last + 1 < len(chain) and _meet(state, chain[last], chain[last + 1], band.size):
+        last += 1
+    inner = Inner(last + 1 - first, band.size.constant or 1)
+    for kernel in chain[first : last + 1] if last > first else []:
+        kernel.inner = inner
+
+
+def _meet(state: _State, one: Kernel, other: Kernel, bands: Size) -> bool:
+    """Whether a kernel reads the one before it in the same band of the same value alone."""
+    made, reads = _band(state, one, bands), _band(state, other, bands)
+    found = [r for m in other.members for r in state.facts.readings[m] if r.source in one.members]
+    for reading in found:
+        source, order = reading.source, state.layout.order(reading.source)
+        if len(order) < 2 or source.type.size(order[1]) != bands:
+            return False
+        own = state.facts.free(source).get(order[1])
+        if own is None or made != at(own) or reading.env[order[1]] != reads:
+            return False
+    return bool(found)
+
+
+def _band(state: _State, kernel: Kernel, bands: Size) -> Affine | None:
+    """The band that a unit is in, where each has the same number of units that lie side by side."""
+    axis, *rest = kernel.units
+    if kernel.parts or state.extent(kernel, axis) != 1:
+        return None
+    number, count = Affine(), 1
+    for iter in rest:
+        step = _step(kernel, iter, state.target.lanes)
+        turns = -(-(iter.size.constant or 0) // step)
+        number, count = number * turns + at(iter) // step, count * turns
+    each, left = divmod(count, bands.constant or 1)
+    return None if left or not each else number // each
+
+
+def _step(kernel: Kernel, iter: Iter, lanes: int) -> int:
+    """How much of a loop a unit has."""
+    extent = kernel.blocks.extent if kernel.blocks else {}
+    return extent.get(iter) or kernel.step(iter, lanes)
 
 
 def slab_units(kernel: Kernel, lanes: int) -> int:
     """The units of a kernel in a slab of its chain."""
     assert kernel.chain is not None
     axis, *rest = kernel.units
-    extent = kernel.blocks.extent if kernel.blocks else {}
-    each = [extent.get(i) or kernel.step(i, lanes) for i in (axis, *rest)]
+    each = [_step(kernel, i, lanes) for i in (axis, *rest)]
     counts = [-(-(i.size.constant or 0) // n) for i, n in zip(rest, each[1:], strict=True)]
     return prod(counts) * (1 if kernel.parts else kernel.chain.rows // each[0])

@@ -245,13 +245,12 @@ def _cut(kernel: Kernel, target: Target) -> None:
         body = sum(1 + s.expr.cost for s in [*nest.body, *nest.after])
         inner = volume([i.size for i in [*nest.free, *nest.reduced]])
         work += body * inner
-    for iter, count in kernel.tile.items():
-        if iter in kernel.outer:
-            work *= count
+    if kernel.lane in kernel.outer:  # of other loops in the tile the cost counts all choices
+        work *= kernel.tile[kernel.lane]
     work /= target.lanes
     while kernel.units and work < WORK:
         last = kernel.units[-1]
-        if last.size.constant is None:
+        if last.size.constant is None or last in kernel.bands:
             break
         left = volume(
             [
@@ -262,7 +261,8 @@ def _cut(kernel: Kernel, target: Target) -> None:
         if left < UNITS and not (left >= 8 and work < WORK / FEW_UNITS):
             break
         turns = -(-last.size.constant // kernel.step(last, target.lanes))
-        images = all(i.size.constant is None for i in kernel.units[:-1])
+        known = [i for i in kernel.units[:-1] if i.size.constant is not None]
+        images = all(i.size.constant == kernel.step(i, target.lanes) for i in known)
         if images and work * turns > WORK and work >= WORK / FEW_UNITS:
             break
         kernel.units.pop()

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import prod
 from typing import Any
 
@@ -30,6 +30,10 @@ CHANNELS = 16
 """The fewest channels on both sides that pay for the transformations."""
 TILE, TAPS = 2, 3
 """Results along a side of a tile, and the taps of each."""
+WEIGHTS, OTHERS, FEWEST = 80 * 1024, 8 * 1024, 7
+"""Bands of tiles stay in the first cache, with all weights and some bytes for others if these have
+room, else alone: weights are then read again for each band, so they may not have more bytes than
+these. A band has so many tiles at least, for the rows of a register tile."""
 Row = tuple[float, ...]
 _INPUT: tuple[Row, ...] = ((1, 0, -1, 0), (0, 1, 1, 0), (0, -1, 1, 0), (0, 1, 0, -1))
 _WEIGHT: tuple[Row, ...] = ((1, 0, 0), (0.5, 0.5, 0.5), (0.5, -0.5, 0.5), (0, 0, 1))
@@ -42,6 +46,8 @@ class _Price:
     """What transformations cost, in channels a b / (a + b) of the products of an element."""
 
     plain: int
+    banded: int
+    """Where they go through the first cache band by band."""
     cut: int
     """Where the last tiles are cut off."""
     far: tuple[tuple[int, int], ...]
@@ -49,8 +55,8 @@ class _Price:
     channels are wanted."""
 
 
-_NARROW = _Price(6, 8, ((3 << 19, 18),))
-_WIDE = _Price(10, 12, ((3 << 19, 18), (1 << 24, 40)))
+_NARROW = _Price(6, 6, 8, ((3 << 19, 18),))
+_WIDE = _Price(10, 9, 12, ((3 << 19, 18), (1 << 24, 40)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +89,8 @@ class _Convolution:
     sides: tuple[_Side, ...]
     names: dict[Axis, Axis]
     """Of the dot's axes those that the node calls otherwise."""
+    cache: int = 0
+    """Bytes of the first cache."""
 
     def pays(self, price: _Price) -> bool:
         """Whether it takes less than the plain sum."""
@@ -100,8 +108,27 @@ class _Convolution:
             return False
         plain = prod(side.met(n) for side, n in zip(self.sides, counts, strict=True))
         tiled = prod((TILE + TAPS - 1) * -(-n // TILE) for n in counts)
-        cost = price.cut if any(n % TILE for n in counts) else price.plain
+        cost = price.banded if self.band_tiles() else price.plain
+        cost = price.cut if any(n % TILE for n in counts) else cost
         return a * b * (plain - tiled) > cost * (a + b) * tiled
+
+    def tiles(self) -> tuple[int, ...]:
+        """How many tiles there are along each side."""
+        sizes = [self.node.type.size(self.names.get(s.axis, s.axis)) for s in self.sides]
+        return tuple(-(-(n.constant or 0) // TILE) for n in sizes)
+
+    def band_tiles(self) -> int:
+        """How many tiles of an image go through the first cache together; 0 for all of them."""
+        height, width = self.tiles()
+        free = [a for a in self.weight.type.axes if a not in (*self.taps, self.channel)]
+        sizes = [self.weight.type.size(a).constant or 0 for a in (*free, self.channel)]
+        weights, tile = 64 * prod(sizes), 64 * sum(sizes)
+        if weights > WEIGHTS:
+            return 0
+        few = [n for n in range(FEWEST, width) if width % n == 0]
+        few += [n * width for n in range(1, height) if height % n == 0 and n * width >= FEWEST]
+        near = [n for n in few if n * tile + weights + OTHERS <= self.cache]
+        return max(near, default=0) or max((n for n in few if n * tile <= self.cache), default=0)
 
     @property
     def taps(self) -> tuple[Axis, ...]:
@@ -113,6 +140,7 @@ def with_winograd(facts: Facts, target: Target) -> Graph:
     """The graph with convolutions by transformed tiles, where that takes less."""
     price = _WIDE if target.wide else _NARROW
     every = [c for n in facts.real if (c := _forward(n) or _backward(facts, n)) is not None]
+    every = [replace(c, sides=_in_order(c), cache=target.first_cache) for c in every]
     found = {c.node: c for c in every if c.pays(price)}
     if not found:
         return facts.graph
@@ -137,6 +165,12 @@ def with_winograd(facts: Facts, target: Target) -> Graph:
         return made
 
     return rewrite(facts.graph, rule)
+
+
+def _in_order(c: _Convolution) -> tuple[_Side, ...]:
+    """Its sides as their axes lie."""
+    axes = c.node.type.axes
+    return tuple(sorted(c.sides, key=lambda s: axes.index(c.names.get(s.axis, s.axis))))
 
 
 def _rebuilt(x: Node, new: dict[Node, Node]) -> Node:
@@ -253,22 +287,30 @@ def _transformed(c: _Convolution, x: Node, weight: Node) -> Node:
         x = _combined(x, tap, _INPUT, element)
         weight = _combined(weight, side.tap, _flipped(_WEIGHT, side), element)
     (free,) = (a for a in weight.type.axes if a not in (*ins, c.channel))
-    number = Axis("tiles", -next(_unique))
+    number, band = Axis("tiles", -next(_unique)), Axis("band", -next(_unique))
     counts = [(side.axis, x.type.size(side.axis)) for side in c.sides]
     x = build.merge(x, [axis for axis, _ in counts], number)
-    rest = [a for a in x.type.axes if a not in (*ins, number, c.channel)]
-    x = _stored(x, [*rest, *ins, number, c.channel], c.channel)
+    tiles = c.band_tiles()
+    bands = [band] if tiles else []
+    if tiles:
+        x = build.split(x, number, [(band, x.type.size(number) // tiles), (number, tiles)])
+    rest = [a for a in x.type.axes if a not in (*ins, number, c.channel, band)]
+    x = _stored(x, [*rest, *bands, *ins, number, c.channel], c.channel, bands)
     weight = _stored(weight, [*ins, c.channel, free], free)
     y = build.dot(x, weight, (c.channel,))
-    y = Node(
-        y.op, y.args, y.type, {**y.attrs, "last": free, "apart": True}, c.node.spans, c.node.path
-    )
+    attrs = {**y.attrs, "last": free, "apart": True, "bands": tuple(bands)}
+    y = Node(y.op, y.args, y.type, attrs, c.node.spans, c.node.path)
+    if tiles:
+        y = build.merge(y, (band, number), number)
     y = build.split(y, number, counts)
     for side, element, out, size in zip(c.sides, ins, outs, results, strict=True):
         y = _combined(y, element, _RESULT, out)
         y = build.slice(build.merge(y, (side.axis, out), side.axis), side.axis, start=0, size=size)
     y = build.rename(y, {a: now for a, now in c.names.items() if y.type.has(a)})
-    return _stored(y, c.node.type.axes, c.names.get(free, free))
+    within = tiles and tiles < (counts[1][1].constant or 0)
+    held = counts if within else counts[:1] if tiles else []
+    along = [c.names.get(axis, axis) for axis, _ in held]
+    return _stored(y, c.node.type.axes, c.names.get(free, free), along)
 
 
 def _flipped(rows: tuple[Row, ...], side: _Side) -> tuple[Row, ...]:
@@ -294,8 +336,8 @@ def _sum(row: Row, elements: Sequence[Node]) -> Node:
     return total if scale == 1 else build.mul(total, build.const(scale, "f32"))
 
 
-def _stored(x: Node, axes: Sequence[Axis], last: Axis) -> Node:
-    """A node with memory and a kernel of its own."""
+def _stored(x: Node, axes: Sequence[Axis], last: Axis, bands: Sequence[Axis] = ()) -> Node:
+    """A node with memory and a kernel of its own, which may go along bands of some axes."""
     dims = tuple((a, x.type.size(a)) for a in axes)
-    attrs = {"dims": dims, "copy": True, "apart": True, "last": last}
+    attrs = {"dims": dims, "copy": True, "apart": True, "last": last, "bands": tuple(bands)}
     return Node("broadcast", (x,), TensorType(x.type.dtype, dims), attrs, x.spans, x.path)
