@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from math import gcd
 from typing import TYPE_CHECKING
 
 from dlc.graph import Axis, Size
@@ -104,6 +105,8 @@ class Affine:
         low, high = bounds(rest)
         if low is not None and high is not None and low.at_least(0) and (n - 1 - high).at_least(0):
             return quotient, rest
+        if (shorter := _shorter(rest, n)) is not None:
+            return quotient + shorter[0], shorter[1]
         if not rest.terms and rest.const.constant is None:
             return Affine(const=self.const // n), Affine(const=self.const % n)
         return quotient + at(Quot(rest, n)), at(Rem(rest, n))
@@ -228,6 +231,23 @@ def _top(atom: Atom) -> Size | None:
             if low is None or high is None or not low.at_least(0):
                 return None
             return high // size
+
+
+def _shorter(index: Affine, n: Size) -> tuple[Affine, Affine] | None:
+    """Quotient and remainder of `g a + r` by `g k` from those of `a` by `k`, where 0 <= r < g."""
+    size, first = n.constant, index.const.constant
+    known = [(atom, c.constant) for atom, c in index.terms]
+    if size is None or first is None or any(c is None for _, c in known):
+        return None
+    for g in sorted({gcd(c or 0, size) for _, c in known} - {1, size}, reverse=True):
+        many = Affine(tuple((a, Size.of((c or 0) // g)) for a, c in known if not (c or 0) % g))
+        few = Affine(tuple((a, Size.of(c or 0)) for a, c in known if (c or 0) % g), index.const)
+        low, high = bounds(few)
+        inside = low is not None and high is not None and low.at_least(0)
+        if many.terms and inside and high is not None and (Size.of(g - 1) - high).at_least(0):
+            quotient, rest = many // (size // g), many % (size // g)
+            return quotient, rest * g + few
+    return None
 
 
 def _joined(terms: Mapping[Atom, Size], const: Size) -> Affine:

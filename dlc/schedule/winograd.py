@@ -30,10 +30,10 @@ CHANNELS = 16
 """The fewest channels on both sides that pay for the transformations."""
 TILE, TAPS = 2, 3
 """Results along a side of a tile, and the taps of each."""
-WEIGHTS, OTHERS, FEWEST = 80 * 1024, 8 * 1024, 7
+OTHERS, FEWEST = 8 * 1024, 7
 """Bands of tiles stay in the first cache, with all weights and some bytes for others if these have
-room, else alone: weights are then read again for each band, so they may not have more bytes than
-these. A band has so many tiles at least, for the rows of a register tile."""
+room, else alone: weights are then read again for each band, so they may take half as much again as
+that cache. A band has so many tiles at least, for the rows of a register tile."""
 Row = tuple[float, ...]
 _INPUT: tuple[Row, ...] = ((1, 0, -1, 0), (0, 1, 1, 0), (0, -1, 1, 0), (0, 1, 0, -1))
 _WEIGHT: tuple[Row, ...] = ((1, 0, 0), (0.5, 0.5, 0.5), (0.5, -0.5, 0.5), (0, 0, 1))
@@ -56,7 +56,7 @@ class _Price:
 
 
 _NARROW = _Price(6, 6, 8, ((3 << 19, 18),))
-_WIDE = _Price(10, 9, 12, ((3 << 19, 18), (1 << 24, 40)))
+_WIDE = _Price(10, 7, 12, ((3 << 19, 18), (1 << 24, 40)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +123,7 @@ class _Convolution:
         free = [a for a in self.weight.type.axes if a not in (*self.taps, self.channel)]
         sizes = [self.weight.type.size(a).constant or 0 for a in (*free, self.channel)]
         weights, tile = 64 * prod(sizes), 64 * sum(sizes)
-        if weights > WEIGHTS:
+        if 2 * weights > 3 * self.cache:
             return 0
         few = [n for n in range(FEWEST, width) if width % n == 0]
         few += [n * width for n in range(1, height) if height % n == 0 and n * width >= FEWEST]

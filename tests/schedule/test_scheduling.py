@@ -151,6 +151,16 @@ def test_affine_sums_drop_what_cancels():
     assert at(I) - at(I) == Affine()
 
 
+def test_quotients_by_common_factors_are_short():
+    """Bands of rows are compared as formulas: what lies below the factor does not count."""
+    y, x = Iter(Y, Size.of(16)), Iter(X, Size.of(8))
+    for shift in (0, -5, 3):
+        index = (at(y) + shift) * 8 + at(x)
+        assert index // 16 == (at(y) + shift) // 2
+        assert index % 16 == (at(y) + shift) % 2 * 8 + at(x)
+    assert (at(y) * 8 + at(x) + 1) // 16 != at(y) // 2
+
+
 @pytest.mark.parametrize("steps", [(1, 1), (2, 1), (1, -1), (-2, 3), (1, 3)])
 def test_the_share_of_taps_inside_an_image(steps):
     for n, m, first, size in ((9, 3, -1, 9), (5, 7, -3, 5), (4, 2, 3, 1), (1, 1, -5, 2)):

@@ -98,8 +98,8 @@ PLAIN, V3, V4 = (), ("x86-64-v3",), ("x86-64-v3", "x86-64-v4")
 @pytest.mark.parametrize(
     ("channels", "image", "kernel", "steps", "fewer"),
     [
-        (16, 16, 3, {}, V3), (8, 16, 3, {}, PLAIN), (32, 15, 3, {}, V3), (16, 15, 3, {}, PLAIN),
-        (16, 3, 3, {}, PLAIN), (64, 5, 3, {}, PLAIN), (16, 8, 3, {}, V3), (32, 16, 3, {}, V4),
+        (16, 16, 3, {}, V4), (8, 16, 3, {}, PLAIN), (32, 15, 3, {}, V3), (16, 15, 3, {}, PLAIN),
+        (16, 3, 3, {}, PLAIN), (64, 5, 3, {}, PLAIN), (16, 8, 3, {}, V4), (32, 16, 3, {}, V4),
         (16, 16, 5, {}, PLAIN), (16, 16, 3, {"stride": 2}, PLAIN), (64, 15, 3, {}, V3),
         (16, 16, 3, {"dilation": 2, "before": 2, "after": 2}, PLAIN),
         (16, 18, 3, {"before": 0, "after": 0}, V4),
@@ -167,7 +167,7 @@ def test_sums_have_the_same_bits_with_any_threads(step, rows):
         assert all(np.array_equal(one[name], run[name]) for run in runs), name
 
 
-@pytest.fixture(scope="module", params=[(16, 32), (32, 16)])
+@pytest.fixture(scope="module", params=[(16, 32), (24, 16)])
 def training(request):
     """A step that updates the weights of two convolutions, of so many channels and places."""
     channels, image = request.param
