@@ -240,13 +240,15 @@ def _shorter(index: Affine, n: Size) -> tuple[Affine, Affine] | None:
     if size is None or first is None or any(c is None for _, c in known):
         return None
     for g in sorted({gcd(c or 0, size) for _, c in known} - {1, size}, reverse=True):
-        many = Affine(tuple((a, Size.of((c or 0) // g)) for a, c in known if not (c or 0) % g))
-        few = Affine(tuple((a, Size.of(c or 0)) for a, c in known if (c or 0) % g), index.const)
+        many = tuple((a, Size.of((c or 0) // g)) for a, c in known if not (c or 0) % g)
+        few = Affine(
+            tuple((a, Size.of(c or 0)) for a, c in known if (c or 0) % g), Size.of(first % g)
+        )
         low, high = bounds(few)
         inside = low is not None and high is not None and low.at_least(0)
-        if many.terms and inside and high is not None and (Size.of(g - 1) - high).at_least(0):
-            quotient, rest = many // (size // g), many % (size // g)
-            return quotient, rest * g + few
+        if many and inside and high is not None and (Size.of(g - 1) - high).at_least(0):
+            whole = Affine(many, Size.of(first // g))
+            return whole // (size // g), whole % (size // g) * g + few
     return None
 
 
