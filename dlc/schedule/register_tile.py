@@ -31,9 +31,9 @@ SET_BYTES, SET_ROWS = 4096, 6
 tile: with more, each step fetches a whole line for each."""
 CHUNK = 32e3
 """At most so many where the sum is cut in parts: its chunks are short."""
-SHORT_SUM, NEAR_LANES = 64, 256 * 1024
-"""Sums of so few steps take no longer than storing what they make, if the lane operand, of so many
-bytes at most, stays in the second cache."""
+SHORT_SUM, NEAR_LANES = 64, 64 * 1024
+"""Sums of so few steps take no longer than storing what they make, if the lane operand has so many
+bytes at most: it is read again for each tile."""
 
 
 def choose_tile(product: Product) -> None:
