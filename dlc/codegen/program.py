@@ -345,8 +345,10 @@ def _longer(
 
 
 def _slabs(steps: list[_Step]) -> dict[Buffer, tuple[int, bool]]:
-    """The buffers that one chain alone knows: their elements in a slab, or in a band if an inner
-    chain alone knows them, and whether that is so."""
+    """The buffers that one chain alone knows: their elements in a slab; or in a band, and True.
+
+    That is where an inner chain alone knows them.
+    """
     users: dict[Buffer, set[Chain | None]] = {}
     inside: dict[Buffer, set[Inner | None]] = {}
     for step in steps:

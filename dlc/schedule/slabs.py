@@ -6,6 +6,7 @@
 
 A slab is a few values of the axis. What one kernel leaves for the next is then still in the caches,
 needs no barrier, and needs memory for one slab a thread. Kernels and their results stay the same.
+Kernels around a product that has bands go through a slab in the same way, band by band.
 """
 
 from __future__ import annotations
@@ -264,17 +265,27 @@ def _mark_inner(state: _State, chain: list[Kernel], place: int) -> None:
     """Finds what goes through bands of a slab with a product: neighbours that meet it there."""
     (band,) = chain[place].bands
     first = last = place
-    while first > 0 and _meet(state, chain[first - 1], chain[first], band.size):
+
+    def joins(one: Kernel, pairs: list[tuple[Kernel, Kernel]]) -> bool:
+        found = [_meet(state, a, b, band.size) for a, b in pairs]
+        return False not in found and True in found and _band(state, one, band.size) is not None
+
+    while first > 0 and joins(one := chain[first - 1], [(one, k) for k in chain[first : last + 1]]):
         first -= 1
-    while last + 1 < len(chain) and _meet(state, chain[last], chain[last + 1], band.size):
+    while last + 1 < len(chain) and joins(
+        one := chain[last + 1], [(k, one) for k in chain[first : last + 1]]
+    ):
         last += 1
     inner = Inner(last + 1 - first, band.size.constant or 1)
     for kernel in chain[first : last + 1] if last > first else []:
         kernel.inner = inner
 
 
-def _meet(state: _State, one: Kernel, other: Kernel, bands: Size) -> bool:
-    """Whether a kernel reads the one before it in the same band of the same value alone."""
+def _meet(state: _State, one: Kernel, other: Kernel, bands: Size) -> bool | None:
+    """Whether a kernel reads an earlier one in the same band of the same value alone.
+
+    None if it does not read it.
+    """
     made, reads = _band(state, one, bands), _band(state, other, bands)
     found = [r for m in other.members for r in state.facts.readings[m] if r.source in one.members]
     for reading in found:
@@ -284,7 +295,7 @@ def _meet(state: _State, one: Kernel, other: Kernel, bands: Size) -> bool:
         own = state.facts.free(source).get(order[1])
         if own is None or made != at(own) or reading.env[order[1]] != reads:
             return False
-    return bool(found)
+    return True if found else None
 
 
 def _band(state: _State, kernel: Kernel, bands: Size) -> Affine | None:
