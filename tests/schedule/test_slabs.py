@@ -131,6 +131,20 @@ def test_transformed_tiles_are_as_exact_as_the_plain_sum():
         assert error <= 2 * plain_error, name
 
 
+def assert_same_bits(net, rows):
+    """A net gives what the interpreter does, with the same bits on any number of threads."""
+    graph, generated = net
+    feeds = feeds_of(graph, rows)
+    exact = interpret(widen(graph), {k: v.astype(np.float64) for k, v in feeds.items()})
+    one = run_generated(generated, graph, feeds, 1)
+    runs = [run_generated(generated, graph, feeds, threads) for threads in (2, 3, 7, 12)]
+    runs.append(run_generated(generated, graph, feeds, 2, checked=True))
+    for name, value in exact.items():
+        scale = np.abs(value).max(initial=1.0)
+        assert np.abs(one[name] - value).max(initial=0.0) <= 1e-5 * scale, name
+        assert all(np.array_equal(one[name], run[name]) for run in runs), name
+
+
 @pytest.fixture(scope="module")
 def step():
     """The gradients by the weights of two convolutions, and sums over all images."""
@@ -155,16 +169,7 @@ def test_sums_over_the_batch_are_part_of_chains(step):
 
 @pytest.mark.parametrize("rows", [0, 1, 3, 8, 9, 17, 40])
 def test_sums_have_the_same_bits_with_any_threads(step, rows):
-    graph, generated = step
-    feeds = feeds_of(graph, rows)
-    exact = interpret(widen(graph), {k: v.astype(np.float64) for k, v in feeds.items()})
-    one = run_generated(generated, graph, feeds, 1)
-    runs = [run_generated(generated, graph, feeds, threads) for threads in (2, 3, 7, 12)]
-    runs.append(run_generated(generated, graph, feeds, 2, checked=True))
-    for name, value in exact.items():
-        scale = np.abs(value).max(initial=1.0)
-        assert np.abs(one[name] - value).max(initial=0.0) <= 1e-5 * scale, name
-        assert all(np.array_equal(one[name], run[name]) for run in runs), name
+    assert_same_bits(step, rows)
 
 
 @pytest.fixture(scope="module", params=[(16, 32), (24, 16)])
@@ -198,13 +203,4 @@ def test_steps_go_through_tiles_band_by_band(training):
 @pytest.mark.parametrize("rows", [0, 1, 2, 9, 20])
 def test_bands_give_the_same_bits_with_any_threads(training, rows):
     """A few images are shared band by band, many slab by slab."""
-    graph, generated = training
-    feeds = feeds_of(graph, rows)
-    exact = interpret(widen(graph), {k: v.astype(np.float64) for k, v in feeds.items()})
-    one = run_generated(generated, graph, feeds, 1)
-    runs = [run_generated(generated, graph, feeds, threads) for threads in (2, 3, 7, 12)]
-    runs.append(run_generated(generated, graph, feeds, 2, checked=True))
-    for name, value in exact.items():
-        scale = np.abs(value).max(initial=1.0)
-        assert np.abs(one[name] - value).max(initial=0.0) <= 1e-5 * scale, name
-        assert all(np.array_equal(one[name], run[name]) for run in runs), name
+    assert_same_bits(training, rows)
