@@ -204,7 +204,6 @@ class Chain:
 class Inner:
     """Kernels of a chain that go through a slab together, band by band; see `slabs`."""
 
-    kernels: int
     bands: int
     """Of a value of the chain's axis."""
 

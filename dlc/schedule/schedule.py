@@ -67,7 +67,7 @@ def schedule(graph: Graph, target: Target) -> Schedule:
     for kernel in kernels:
         kernel.parts = _parts(facts, kernel)
         free = facts.free(kernel.members[0])
-        kernel.bands = tuple(free[a] for a in kernel.members[0].attrs.get("bands", ()))
+        kernel.bands = tuple(free[a] for a in kernel.members[0].attrs.get("bands", ()) if a in free)
         if kernel.contraction:
             kernel.taps = _taps(facts, kernel.members[0])
         collapse(kernel)

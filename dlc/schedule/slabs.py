@@ -276,7 +276,7 @@ def _mark_inner(state: _State, chain: list[Kernel], place: int) -> None:
         one := chain[last + 1], [(k, one) for k in chain[first : last + 1]]
     ):
         last += 1
-    inner = Inner(last + 1 - first, band.size.constant or 1)
+    inner = Inner(band.size.constant or 1)
     for kernel in chain[first : last + 1] if last > first else []:
         kernel.inner = inner
 

@@ -174,8 +174,12 @@ def test_sums_have_the_same_bits_with_any_threads(step, rows):
 
 @pytest.fixture(scope="module", params=[(16, 32), (24, 16)])
 def training(request):
-    """A step that updates the weights of two convolutions, of so many channels and places."""
-    channels, image = request.param
+    """Steps that update the weights of two convolutions, of so many channels and places."""
+    return trained(*request.param)
+
+
+def trained(channels, image):
+    """The step of `training` and its plan."""
     x = tensor("x", (N, ROWS), (C, channels), (Y, image), (X, image))
     dims = (C, channels), (KY, 3), (KX, 3), (D, channels)
     first, second = (tensor(name, *dims, role="param") for name in ("w", "v"))
@@ -204,3 +208,9 @@ def test_steps_go_through_tiles_band_by_band(training):
 def test_bands_give_the_same_bits_with_any_threads(training, rows):
     """A few images are shared band by band, many slab by slab."""
     assert_same_bits(training, rows)
+
+
+def test_bands_of_images_whose_last_tiles_are_cut_off():
+    net = trained(32, 15)
+    for rows in (1, 9):
+        assert_same_bits(net, rows)
