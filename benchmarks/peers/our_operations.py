@@ -50,7 +50,7 @@ def called(executable: Executable, feeds: dict[str, Any]) -> Callable[[], Any]:
     place = quick.results.index("out")
 
     def call() -> Any:
-        results = quick.run(arrays)
+        results = quick.call(*arrays)
         return executable.run(feeds)["out"] if results is None else results[place]
 
     return call

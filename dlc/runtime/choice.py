@@ -3,6 +3,13 @@
 A pool that ran something just now still looks for work; after a pause its threads sleep, and
 waking them costs more than many a program. So runs after a pause and runs in quick succession are
 timed and judged apart.
+
+What is found lies in a table of 64-bit words, which native code reads and writes too:
+
+    0 threads, 1 whether runs are timed, 2 when the last one ended, 3 runs since the last pause,
+    4 to 6 the trial of runs after a pause, 7 to 9 that of runs in quick succession,
+    10 nanoseconds that make a pause, 11 runs without a pause before they count as quick
+    a trial: how runs go, how many runs until that is thought over, the least nanoseconds of one
 """
 
 from __future__ import annotations
@@ -11,6 +18,7 @@ import time
 from dataclasses import dataclass, field
 
 from dlc.runtime import pool
+from dlc.runtime.blocks import Array, aligned_words
 from dlc.runtime.workspace import Workspace
 
 SMALL_SECONDS = 1e-3
@@ -19,87 +27,116 @@ PAUSE_SECONDS = 0.8 * pool.IDLE_SECONDS
 """A run that begins later than this after the last one finds the pool asleep."""
 RAPID_RUNS = 8
 """After so many runs without a pause the pool is worth waking."""
-TRIALS = 6
+TRIALS = 12
+"""Runs on the pool, then alone, until it is known which is faster: the first ones fill caches."""
 JUDGED_RUNS = 128, 1024
 """After so many runs all is judged anew: what else the machine had to do may be over. Twice as many
 each time that the judgement stays, up to the second."""
 WORTH = 0.9
 """The pool has to take less than this share of the time of one thread."""
+UNKNOWN, ALONE, POOLED = range(3)
+"""How runs go."""
+_THREADS, _TIMED, _ENDED, _STREAK, _PAUSED, _RAPID, _PAUSE, _RUNS_BEFORE = 0, 1, 2, 3, 4, 7, 10, 11
+_HOW, _RUNS, _LEAST = range(3)
+_FOR_EVER = 2**62
 
 
 @dataclass(slots=True)
 class Trial:
-    """Runs on the pool, then alone, until it is known which is faster."""
+    """Runs on the pool, then alone, until it is known which is faster; then for long what was."""
 
-    alone: bool = False
-    """How the next run is to be made."""
-    over: bool = False
-    pooled: list[float] = field(default_factory=list[float])
-    single: list[float] = field(default_factory=list[float])
+    words: Array = field(default_factory=lambda: aligned_words(3))
+    """Its part of the table."""
+    _found: bool = True
+    """Whether the present runs go as was found best."""
+    _pooled: int = 0
+    """The least nanoseconds on the pool."""
+    _lasting: int = 0
+    """For how many runs the last judgement was made."""
+    _judged: int = UNKNOWN
 
-    def told(self, seconds: float, *, alone: bool) -> None:
-        """Takes the time of a run."""
-        if self.over:
+    @property
+    def alone(self) -> bool:
+        """How the next run is to be made."""
+        return bool(self.words[_HOW] == ALONE)
+
+    @property
+    def over(self) -> bool:
+        """Whether it is known which way is faster."""
+        return self._found and self.words[_RUNS] > 0
+
+    def think(self) -> None:
+        """Before a run: where enough was seen, thinks over how runs go."""
+        least = int(self.words[_LEAST])
+        if self.words[_RUNS] > 0:
             return
-        (self.single if alone else self.pooled).append(seconds)
-        if len(self.single) >= TRIALS:
-            self.alone = min(self.pooled) >= WORTH * min(self.single)
-            self.over = True
-        elif len(self.pooled) >= TRIALS:
-            self.alone = min(self.pooled) < SMALL_SECONDS
-            self.over = not self.alone
+        if self._found:
+            self._go(POOLED, TRIALS, found=False)
+        elif self.alone:
+            self._judge(ALONE if self._pooled >= WORTH * least else POOLED)
+        elif least < SMALL_SECONDS * 1e9:
+            self._pooled = least
+            self._go(ALONE, TRIALS, found=False)
+        else:
+            self._judge(POOLED)
+
+    def told(self, nanoseconds: int) -> None:
+        """Takes the time of a run."""
+        self.words[_RUNS] -= 1
+        self.words[_LEAST] = min(self.words[_LEAST], nanoseconds)
+
+    def _judge(self, how: int) -> None:
+        first, most = JUDGED_RUNS
+        self._lasting = min(2 * self._lasting, most) if how == self._judged else first
+        self._judged = how
+        self._go(how, self._lasting, found=True)
+
+    def _go(self, how: int, runs: int, *, found: bool) -> None:
+        self.words[:] = how, runs, _FOR_EVER
+        self._found = found
 
 
 @dataclass(slots=True)
 class Choice:
     """How the runs of one program for certain sizes are made."""
 
-    threads: int = 0
-    """What the findings are for."""
-    alone: bool = False
-    """Whether every run goes alone."""
-    pooled: bool = False
-    """Whether every run goes to the pool."""
-    paused: Trial = field(default_factory=Trial)
-    rapid: Trial = field(default_factory=Trial)
-    left: int = 0
-    """Runs until all is judged anew."""
-    _runs: int = 0
-    """How many it were the last time."""
-    _judged: tuple[bool, bool] | None = None
-    """What was found the last time."""
-    _streak: int = 0
-    _ended: float = 0.0
+    words: Array = field(default_factory=lambda: aligned_words(12))
+    paused: Trial = field(init=False)
+    rapid: Trial = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.words[_PAUSE], self.words[_RUNS_BEFORE] = int(PAUSE_SECONDS * 1e9), RAPID_RUNS
+        self._begin(0)
+
+    @property
+    def alone(self) -> bool:
+        """Whether runs in quick succession were found to go best alone."""
+        return self.rapid.over and self.rapid.alone
 
     def run(self, work: Workspace, threads: int) -> None:
         """Runs the job of a workspace on up to `threads` threads."""
-        self.left -= 1
-        if threads != self.threads or self.left < 0:
+        if self.words[_THREADS] != threads:
             self._begin(threads)
-        if self.alone:
+        if threads == 1:
             pool.run_job(work.job, 1)
-        elif self.pooled:
-            pool.run_job(work.job, threads)
         else:
             self._timed(work, threads)
 
     def _begin(self, threads: int) -> None:
-        first, most = JUDGED_RUNS
-        found = self.paused.alone, self.rapid.alone
-        stays = threads == self.threads and found == self._judged
-        self._runs = min(2 * self._runs, most) if stays else first
-        self.left, self._judged = self._runs, found
-        self.paused, self.rapid = Trial(), Trial()
-        self.alone, self.pooled, self.threads = threads == 1, False, threads
+        self.words[:_PAUSE] = 0
+        self.words[_THREADS], self.words[_TIMED] = threads, threads > 1
+        self.paused, self.rapid = (Trial(self.words[k : k + 3]) for k in (_PAUSED, _RAPID))
+        if threads == 1:
+            self.rapid.words[:] = ALONE, _FOR_EVER, 0
 
     def _timed(self, work: Workspace, threads: int) -> None:
-        start = time.perf_counter()
-        self._streak = self._streak + 1 if start - self._ended < PAUSE_SECONDS else 0
-        trial = self.rapid if self._streak > RAPID_RUNS else self.paused
-        alone = trial.alone
-        pool.run_job(work.job, 1 if alone else threads)
-        self._ended = time.perf_counter()
-        if not 0 < self._streak <= RAPID_RUNS:
-            trial.told(self._ended - start, alone=alone)
-            self.alone = self.rapid.over and self.rapid.alone
-            self.pooled = self.paused.over and not self.paused.alone
+        start = time.clock_gettime_ns(time.CLOCK_MONOTONIC)
+        rested = start - int(self.words[_ENDED]) >= self.words[_PAUSE]
+        streak = 0 if rested else int(self.words[_STREAK]) + 1
+        trial = self.rapid if streak > RAPID_RUNS else self.paused
+        trial.think()
+        pool.run_job(work.job, 1 if trial.alone else threads)
+        end = time.clock_gettime_ns(time.CLOCK_MONOTONIC)
+        self.words[_ENDED], self.words[_STREAK] = end, streak
+        if not 0 < streak <= RAPID_RUNS:
+            trial.told(end - start)

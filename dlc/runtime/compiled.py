@@ -15,9 +15,9 @@ from dlc.graph import RangeCheck, SizeCheck, TensorType
 from dlc.ops import NUMPY_DTYPES
 from dlc.reference.feeds import bind_feeds, run_checks
 from dlc.runtime import pool
-from dlc.runtime.blocks import address_of, pack_bf16, unpack_bf16
+from dlc.runtime.blocks import address_of, aligned_words, pack_bf16, unpack_bf16
 from dlc.runtime.choice import Choice
-from dlc.runtime.executable import Array, Port, Watch
+from dlc.runtime.executable import Array, Port, Watch, new_version
 from dlc.runtime.native import LOADER
 from dlc.runtime.workspace import Sized, Workspace, size_plan
 from dlc.schedule.plan import Plan, PlanPort, Row
@@ -90,6 +90,8 @@ class NativeExecutable:
         ]
         self._staying = [(k, b.port) for k, b in places if b.place == "bound"]
         self.bound: dict[str, Array] = {}
+        self.binding = aligned_words(1)
+        """The number of the present binding, where native code reads it."""
         self.watch: Watch | None = None
         self._entries: OrderedDict[Any, Entry] = OrderedDict()
         self._lock = threading.Lock()
@@ -113,6 +115,7 @@ class NativeExecutable:
             found[port.name] = array
         self.bound = found
         self.watch = watch
+        self.binding[0] = new_version()
 
     def run(
         self,
@@ -225,10 +228,10 @@ class NativeExecutable:
                 _run_timed(work, profile)
             else:
                 plain = work.bound is self.bound
-                work.begin(self.watch.token if self.watch and plain else None)
+                work.begin(self.watch.version if self.watch and plain else 0)
                 entry.choice.run(work, self.threads or pool.threads())
         finally:
-            entry.sized.spare.append(work)
+            work.job.leave()
         self._unpack(native, arrays, results)
         return results
 
@@ -288,7 +291,7 @@ class NativeExecutable:
         bound = self.bound
         if work.bound is bound and len(arrays) == len(self._fed) and not native:
             return
-        work.bound, work.token = bound, None
+        work.bound, work.job.version = bound, 0
         for k, port in self._staying:
             array = native.get((False, port), arrays.get(port, bound.get(port)))
             if array is None:
@@ -336,11 +339,11 @@ def _given_back(results: dict[str, Array], out: Mapping[str, Array]) -> dict[str
 
 def _run_timed(work: Workspace, profile: Array) -> None:
     """A run whose rows are timed, right after a whole one: its threads are awake."""
-    token = object()
-    work.begin(token)
+    version = new_version()
+    work.begin(version)
     pool.run_job(work.job, len(profile))
-    work.begin(token)
+    work.begin(version)
     work.job.set_profile(profile)
     pool.run_job(work.job, len(profile))
     work.job.set_profile(None)
-    work.token = None
+    work.job.version = 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
@@ -10,6 +11,7 @@ import numpy as np
 from dlc.diagnostics.record import record
 from dlc.graph import UPDATE, Graph, TensorType
 from dlc.graph.graph import Role
+from dlc.runtime.blocks import aligned_words
 
 Array = np.ndarray[Any, Any]
 
@@ -23,25 +25,40 @@ class Port:
     type: TensorType
 
 
-class Watch:
-    """Tells whether kept arrays are as they were: by a token that is another one when they are not.
+_VERSIONS = itertools.count(1)
 
-    None stands for arrays that anybody may write into at any time.
+
+def new_version() -> int:
+    """A number that stands for arrays as they are now; no other is equal."""
+    return next(_VERSIONS)
+
+
+class Watch:
+    """Tells whether kept arrays are as they were: where they are not, the version is another one.
+
+    0 stands for arrays that anybody may write into at any time. `word` holds the version where
+    native code reads it.
     """
 
-    __slots__ = ("token",)
+    __slots__ = ("word",)
 
     def __init__(self) -> None:
-        self.token: object | None = object()
+        self.word = aligned_words(1)
+        self.word[0] = new_version()
+
+    @property
+    def version(self) -> int:
+        """Of the arrays as they are now."""
+        return int(self.word[0])
 
     def changed(self) -> None:
         """After arrays were written."""
-        if self.token is not None:
-            self.token = object()
+        if self.version:
+            self.word[0] = new_version()
 
     def open(self) -> None:
         """Before somebody gets an array to write into."""
-        self.token = None
+        self.word[0] = 0
 
 
 class Executable(Protocol):
@@ -59,7 +76,7 @@ class Executable(Protocol):
         """Gives params, states and slots: C-contiguous arrays in logical order, kept, not copied.
 
         The program reads them at each run and writes its `update:PATH` outputs into them. With a
-        `watch` it need not compute again what depends on them alone while the token is the same.
+        `watch` it need not compute again what depends on them alone while its version is the same.
         """
 
     def run(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from dlc.runtime.blocks import Array, address_of, aligned_words
-from dlc.runtime.walker import JOB_WORDS
+from dlc.runtime.walker import JOB_SETTLED, JOB_TAKEN, JOB_THREADS, JOB_VERSION, JOB_WORDS, walker
 
 _ROWS, _COUNT, _PROFILE, _SPIN, _CLAIMS, _STRIDE = range(6)
 _LINE = 8
@@ -13,13 +13,16 @@ _LINE = 8
 
 
 class Job:
-    """Rows to run, one run at a time. `address` is what native code is given."""
+    """Rows to run, one run at a time. `address` is what native code is given.
+
+    Runs on memory that others may want too take the job before and leave it behind them.
+    """
 
     def __init__(self, address: int, count: int) -> None:
         """`count` rows at an address, which stay there."""
         self._words = aligned_words(JOB_WORDS)
         self._most = -(-max(1, count) // _LINE) * _LINE
-        self._threads, self._turns = 0, -1
+        self._turns = -1
         self._claims = np.empty(0, np.int64)
         self.address = address_of(self._words)
         self.set_rows(address, count)
@@ -34,9 +37,29 @@ class Job:
 
     def ready(self, threads: int, turns: int) -> None:
         """Before a run on several threads, which spin so many turns at barriers."""
-        if threads > self._threads:
+        if len(self._claims) < threads * self._most:
             self._claims = aligned_words(threads * self._most)
             self._words[_CLAIMS], self._words[_STRIDE] = address_of(self._claims), self._most
-            self._threads = threads
+        self._words[JOB_THREADS] = threads
         if turns != self._turns:
             self._words[_SPIN] = self._turns = turns
+
+    def take(self) -> bool:
+        """Takes the job, if nobody has it. Its addresses are then taken to be anybody's."""
+        got = bool(walker().seize(self.address, JOB_TAKEN))
+        if got:
+            self._words[JOB_SETTLED] = 0
+        return got
+
+    def leave(self) -> None:
+        """After a run."""
+        self._words[JOB_TAKEN] = 0
+
+    @property
+    def version(self) -> int:
+        """Of the weights that the rows ran on that run once for all calls; 0 if that is unknown."""
+        return int(self._words[JOB_VERSION])
+
+    @version.setter
+    def version(self, version: int) -> None:
+        self._words[JOB_VERSION] = version

@@ -134,10 +134,14 @@ class Model:
             arguments, named = tuple([named[name] for name in self._order]), {}
         if out is not None or named:
             return _unwrapped(self._run(_WHOLE, lambda: self._graph, arguments, named, out))
+        return self.by_position(arguments)
+
+    def by_position(self, arguments: tuple[object, ...]) -> Any:
+        """A call with all inputs by position, and fresh results."""
         quick = self._quick
-        found = None if quick is None else quick.run(arguments)
+        found = None if quick is None else quick.call(*arguments)
         if quick is None or found is None:
-            results = self._run(_WHOLE, lambda: self._graph, arguments, named, out)
+            results = self._run(_WHOLE, lambda: self._graph, arguments, {}, None)
             self._learn(arguments)
             return _unwrapped(results)
         if len(found) == 1:
@@ -326,7 +330,7 @@ class Module:
         """Calls the one model; see `Model.__call__`."""
         model = self._one or self.only()
         if out is None and not named:
-            return model(*arguments)
+            return model.by_position(arguments)
         return model(*arguments, out=out, **named)
 
     def value(self, path: str, *arguments: object, **named: object) -> Array:

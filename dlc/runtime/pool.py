@@ -13,6 +13,7 @@ import contextlib
 import math
 import os
 import threading
+import time
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
@@ -22,7 +23,7 @@ import numpy as np
 from dlc.runtime.blocks import address_of, aligned_words
 from dlc.runtime.job import Job
 from dlc.runtime.native import LOADER
-from dlc.runtime.walker import POOL_WORDS, Walker, walker
+from dlc.runtime.walker import POOL_TAKEN, POOL_WORDS, Walker, walker
 
 IDLE_SECONDS = 120e-6
 """A thread without a job looks out for one for so long before it sleeps."""
@@ -31,7 +32,8 @@ BARRIER_SECONDS = 40e-6
 THREADS_VARIABLE = "DLC_THREADS"
 _THREADS, _SPIN = 33, 34
 _MEASURED_TURNS, _MEASUREMENTS = 500, 3
-_JOIN_SECONDS = 1.0
+_JOIN_SECONDS, _LOOK_SECONDS = 1.0, 1e-3
+_POOL, _WANTED = 0, 1
 
 
 def available_processors() -> int:
@@ -60,6 +62,7 @@ def set_threads(count: int | None) -> None:
     if count is not None and count < 1:
         raise ValueError(f"{count} threads: at least one is needed")
     _STATE.wanted = count
+    _STATE.words[_WANTED] = threads()
 
 
 def threads() -> int:
@@ -67,20 +70,22 @@ def threads() -> int:
     return _STATE.wanted or default_threads()
 
 
+def state_address() -> int:
+    """Where native code finds the pool, or 0, and the threads of a run that asks for no number."""
+    _STATE.words[_WANTED] = threads()
+    return address_of(_STATE.words)
+
+
 def run_job(job: Job, count: int) -> None:
     """Runs a job on `count` threads; alone if the pool is taken."""
-    if count == 1 or not _STATE.lock.acquire(blocking=False):
+    pool = _STATE.pool
+    if count > 1 and (pool is None or pool.count != count):
+        pool = _renewed(count)
+    if count == 1 or pool is None:
         walker().alone(job.address)
-        return
-    try:
-        pool = _pool(count)
-        if pool is None:
-            walker().alone(job.address)
-        else:
-            job.ready(count, _turns(BARRIER_SECONDS, count))
-            pool.native.launch(pool.address, job.address)
-    finally:
-        _STATE.lock.release()
+    else:
+        job.ready(count, pool.turns)
+        pool.native.launch(pool.address, job.address)
 
 
 @dataclass(slots=True)
@@ -89,6 +94,8 @@ class _Pool:
 
     count: int
     native: Walker
+    turns: int
+    """Of spinning at barriers."""
     block: np.ndarray = field(default_factory=lambda: aligned_words(POOL_WORDS))
     members: list[threading.Thread] = field(default_factory=list[threading.Thread])
 
@@ -110,8 +117,12 @@ class _Pool:
     def _serve(self, number: int) -> None:
         self.native.serve(self.address, number, 0)
 
+    def seize(self) -> bool:
+        """Takes the pool, if no run uses it; runs that find it taken go alone."""
+        return bool(self.native.seize(self.address, POOL_TAKEN))
+
     def stop(self) -> None:
-        """Ends the threads, which have no job now."""
+        """Ends the threads, which have no job now; nobody else gets the pool any more."""
         self.native.stop(self.address)
         for thread in self.members:
             with contextlib.suppress(RuntimeError):  # one that never started
@@ -123,45 +134,70 @@ class _State:
     """Of this process."""
 
     lock: threading.Lock = field(default_factory=threading.Lock)
-    """Held by the thread whose job the pool runs."""
+    """Held by the thread that starts and ends pools."""
     pool: _Pool | None = None
     wanted: int | None = None
+    words: np.ndarray = field(default_factory=lambda: aligned_words(2))
+    """For native code: see `state_address`."""
+    past: list[_Pool] = field(default_factory=list["_Pool"])
+    """Pools that ended: a run that was about to begin may still look at one."""
+
+    def set(self, pool: _Pool | None) -> None:
+        """The pool that is used from now on."""
+        self.pool = pool
+        self.words[_POOL] = pool.address if pool else 0
 
 
 _STATE = _State()
 
 
-def _pool(count: int) -> _Pool | None:
-    """The pool, with `count` threads; None where they cannot be started. The lock is held."""
-    pool = _STATE.pool
-    if pool is not None and pool.count == count:
-        return pool
-    _stop_pool()
-    pool = _Pool(count, walker())
-    try:
-        pool.start()
-    except RuntimeError:
-        pool.stop()
+def _renewed(count: int) -> _Pool | None:
+    """A pool of `count` threads; None where the present one is taken, or none can be started."""
+    if not _STATE.lock.acquire(blocking=False):
         return None
-    _STATE.pool = pool
-    return pool
+    try:
+        pool = _STATE.pool
+        if pool is not None and pool.count == count:
+            return pool
+        if pool is not None and not pool.seize():
+            return None
+        _stop_pool()
+        pool = _Pool(count, walker(), _turns(BARRIER_SECONDS, count))
+        try:
+            pool.start()
+        except RuntimeError:
+            pool.stop()
+            return None
+        _STATE.set(pool)
+        return pool
+    finally:
+        _STATE.lock.release()
 
 
 def _stop_pool() -> None:
-    if _STATE.pool is not None:
-        _STATE.pool.stop()
-        _STATE.pool = None
+    """Ends the pool, if there is one. It is seized."""
+    pool = _STATE.pool
+    if pool is not None:
+        _STATE.set(None)
+        _STATE.past.append(pool)
+        pool.stop()
 
 
 def _at_exit() -> None:
     """Ends the threads before the interpreter takes their memory and code away."""
-    if _STATE.lock.acquire(timeout=_JOIN_SECONDS):
-        _stop_pool()
+    end = time.monotonic() + _JOIN_SECONDS
+    if not _STATE.lock.acquire(timeout=_JOIN_SECONDS):
+        return
+    while _STATE.pool is not None and not _STATE.pool.seize():
+        if time.monotonic() > end:
+            return
+        time.sleep(_LOOK_SECONDS)
+    _stop_pool()
 
 
 def _after_fork() -> None:
     """A forked child has none of the threads, and locks that others held stay shut: new ones."""
-    _STATE.pool = None
+    _STATE.set(None)
     _STATE.lock = threading.Lock()
     LOADER.after_fork()
 

@@ -1,7 +1,8 @@
 """The native code that walks a plan: threads, barriers, claims of work, and calls of kernels.
 
-It is written in LLVM IR (`walker.ll`) because it must load where Numba is not installed or not
-wanted. The machine code is made when a plan first runs on a machine, and kept in the cache.
+It is written in LLVM IR (`walker.ll` and the files beside it) because it must load where Numba is
+not installed or not wanted. The machine code is made when a plan first runs on a machine, and kept
+in the cache.
 
 A thread begins with its own share of a row's units, which is the same in every run, so that what
 it wrote lies in its own cache. It claims them some at a time. Before it waits at a barrier it takes
@@ -23,12 +24,17 @@ from dlc.runtime.native import LOADER, assembled
 
 JOB_WORDS = 32
 """A job in 64-bit words: 0 rows, 1 their number, 2 profile or 0, 3 turns of spinning, 4 the claims,
-5 how many rows these have for each thread; from byte 64 on the barrier: threads that arrived, at
-128 its generation, at 192 its sleepers. A claim is a word for a thread and a row: how much of the
+5 how many rows these have for each thread, 6 for how many threads they are, 7 whether a run uses
+the job; from byte 64 on the barrier: threads that arrived, at 128 its generation, at 192 its
+sleepers; 25 the number of the record whose addresses its arguments are, or 0, 26 the version of the
+weights that the first rows ran on. A claim is a word for a thread and a row: how much of the
 thread's share is taken from its front, and in the upper half from its back."""
-POOL_WORDS = 40
+JOB_THREADS, JOB_TAKEN, JOB_SETTLED, JOB_VERSION = 6, 7, 25, 26
+POOL_WORDS = 48
 """A pool: byte 0 number of the job, 64 sleepers, 128 threads that finished, 192 who sleeps for
-these, 256 the job, 264 threads, 272 turns of spinning, 280 whether to end."""
+these, 256 the job, 264 threads, 272 turns of spinning, 280 whether to end; word 40 whether a run
+uses it."""
+POOL_TAKEN = 40
 ROW_WORDS = 13
 """A row: 0 kernel, 1 its arguments, 2 units, 3 whether a barrier follows; 4 how many rows from this
 one on go slab by slab, or 0; of such a row 5 its units in a slab, 6 its moves, 7 the slabs that
@@ -43,6 +49,11 @@ MOVES, COUNTS, IS, BANDS = range(4)
 times the step; is the step; moves from band to band."""
 SLAB_ARGUMENTS = 64
 """The most arguments of a row in a chain."""
+
+INPUT_WORDS, RESULT_WORDS = 7, 3
+"""What a call from Python knows of an input and of a result; see `quick.py`."""
+OBJECT_BYTES, POINTER_BYTES = object.__basicsize__, ctypes.sizeof(ctypes.c_void_p)
+"""Of what every object of Python begins with: its type is the last of that."""
 
 _FUTEX_WAIT = (
     "%old64 = zext i32 %old to i64\n"
@@ -68,7 +79,9 @@ def walker_text() -> str:
     if sys.platform == "linux" and family in _FUTEX:
         wait = _FUTEX_WAIT.format(number=_FUTEX[family])
         wake = _FUTEX_WAKE.format(number=_FUTEX[family])
-    text = Template(Path(__file__).with_suffix(".ll").read_text(encoding="utf-8"))
+    here = Path(__file__).parent
+    files = [here / f"{name}.ll" for name in ("walker", "chain", "pool", "call")]
+    text = Template("\n".join(file.read_text(encoding="utf-8") for file in files))
     return text.substitute(
         declarations=declaration,
         pause=pause,
@@ -76,6 +89,15 @@ def walker_text() -> str:
         wake=wake,
         row_words=ROW_WORDS,
         slab_arguments=SLAB_ARGUMENTS,
+        job_threads=JOB_THREADS,
+        job_taken=JOB_TAKEN,
+        job_settled=JOB_SETTLED,
+        job_version=JOB_VERSION,
+        pool_taken=POOL_TAKEN,
+        type=OBJECT_BYTES - POINTER_BYTES,
+        fields=OBJECT_BYTES,
+        input_words=INPUT_WORDS,
+        result_words=RESULT_WORDS,
     )
 
 
@@ -90,25 +112,27 @@ class Walker:
     serve: Any
     """(pool, thread, number of the last job)."""
     launch: Any
-    """(pool, job)."""
+    """(pool, job): all of it on the pool's threads and this one; alone if the pool is taken."""
+    seize: Any
+    """(table, place): takes a word that nobody has; 1, or 0. It keeps the interpreter's lock."""
     stop: Any
-    """(pool)."""
+    """(pool): whoever calls it has seized the pool."""
     spun: Any
     """(turns): the nanoseconds that so many turns of spinning take."""
-    outside: Any
-    """(array, elements, bytes of each, limit): the first place of an element that, as an unsigned
-    number, is not below the limit; else the number of elements."""
     take: int
     """The address of a kernel: see `take` in the text."""
+    call: int
+    """The address of a function of Python: see `quick.py`."""
 
 
 @lru_cache(maxsize=1)
 def walker() -> Walker:
     """The native functions of this process."""
-    counts = {"walk": 3, "alone": 1, "serve": 3, "launch": 2, "stop": 1, "spun": 1, "outside": 4}
-    addresses = LOADER.addresses(assembled(walker_text()), (*counts, "take"))
+    counts = {"walk": 3, "alone": 1, "serve": 3, "launch": 2, "seize": 2, "stop": 1, "spun": 1}
+    addresses = LOADER.addresses(assembled(walker_text()), (*counts, "take", "call"))
     calls: dict[str, Any] = {}
     for name, count in counts.items():
-        result = ctypes.c_int64 if name in ("spun", "outside") else None
-        calls[name] = ctypes.CFUNCTYPE(result, *[ctypes.c_int64] * count)(addresses[name])
-    return Walker(**calls, take=addresses["take"])
+        kind = ctypes.PYFUNCTYPE if name == "seize" else ctypes.CFUNCTYPE
+        result = ctypes.c_int64 if name in ("spun", "seize") else None
+        calls[name] = kind(result, *[ctypes.c_int64] * count)(addresses[name])
+    return Walker(**calls, take=addresses["take"], call=addresses["call"])

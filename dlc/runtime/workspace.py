@@ -53,15 +53,18 @@ class Sized:
     """Where the addresses of each of the caller's buffers stand in `arguments`."""
     shapes: Mapping[str, tuple[int, ...]]
     """Of the outputs."""
-    spare: list[Workspace] = field(default_factory=list)
-    """Workspaces that no run uses now."""
+    works: list[Workspace] = field(default_factory=list)
+    """What runs have worked on so far, one at a time each."""
 
     def take(self, *, fill_nan: bool) -> Workspace:
-        """A spare workspace, or a new one; `fill_nan` poisons the arena of a new one."""
-        try:
-            return self.spare.pop()
-        except IndexError:
-            return Workspace.make(self, fill_nan=fill_nan)
+        """A workspace whose job it takes: a free one, or a new one, poisoned with `fill_nan`."""
+        for work in self.works:
+            if work.job.take():
+                return work
+        made = Workspace.make(self, fill_nan=fill_nan)
+        made.job.take()
+        self.works.append(made)
+        return made
 
 
 def size_plan(
@@ -168,10 +171,6 @@ class Workspace:
     kept: tuple[Any, ...] = ()
     prepared: int = 0
     """The first rows: what they compute stays, as long as the weights do."""
-    token: object = None
-    """Of the weights that they ran on; None if that is not known."""
-    whole: bool = True
-    """Whether the job has these rows."""
 
     @staticmethod
     def make(sized: Sized, *, fill_nan: bool) -> Workspace:
@@ -198,13 +197,12 @@ class Workspace:
             kept=(sized.moves, *sized.constants.values()), prepared=sized.plan.prepared,
         )  # fmt: skip
 
-    def begin(self, token: object) -> None:
-        """Before a run on weights with this token: leaves out rows that have run on them."""
-        if not self.prepared:
-            return
-        whole = token is None or self.token is not token
-        if whole != self.whole:
-            first = 0 if whole else self.prepared
-            self.job.set_rows(address_of(self.rows[first:]), len(self.rows) - first)
-            self.whole = whole
-        self.token = token
+    def begin(self, version: int) -> None:
+        """Before a run on weights of this version: leaves out rows that have run on them."""
+        known = version and self.job.version == version
+        self.job.set_rows(*self.rows_from(self.prepared if known else 0))
+        self.job.version = version
+
+    def rows_from(self, first: int) -> tuple[int, int]:
+        """Where the rows from one on are, and how many."""
+        return address_of(self.rows[first:]), len(self.rows) - first

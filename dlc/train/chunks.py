@@ -92,13 +92,12 @@ class Chunks:
         self, repeated: Repeated, rows: Array, clocks: Sequence[Mapping[str, Array]]
     ) -> Sequence[Mapping[str, Array]]:
         threads = self._threads()
-        alone = self._trial.alone or threads == 1
-        start = time.perf_counter()
-        results = repeated.run(rows, clocks, 1 if alone else threads)
-        seconds = (time.perf_counter() - start) / len(rows)
-        if threads > 1:
-            self._trial.told(seconds, alone=alone)
-        self._times[-1] = seconds
+        self._trial.think()
+        start = time.perf_counter_ns()
+        results = repeated.run(rows, clocks, 1 if self._trial.alone else threads)
+        each = (time.perf_counter_ns() - start) // len(rows)
+        self._trial.told(each)
+        self._times[-1] = each * 1e-9
         return results
 
     def _threads(self) -> int:

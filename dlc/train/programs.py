@@ -61,7 +61,7 @@ class Fed:
         given = [data[name] for name in self._data]
         for name, cell in self._clocks.items():
             cell[()] = clocks[name]
-        found = self._quick.run(given)
+        found = self._quick.call(*given)
         if found is not None:
             return dict(zip(self._quick.results, found, strict=True))
         results = self.executable.run(*self.arguments(data, rows, clocks))

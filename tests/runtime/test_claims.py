@@ -95,17 +95,3 @@ def test_rows_before_no_barrier_are_left_to_their_owner(kernel):
     counted.job.ready(2, 0)
     walker().walk(counted.job.address, 0, 2)
     assert counted.counts[0].sum() == 20
-
-
-@pytest.mark.parametrize("dtype", ["u1", "i4", "i8"])
-def test_the_first_element_outside_of_a_range(dtype):
-    def outside(values, limit):
-        array = np.array(values, dtype)
-        return walker().outside(address_of(array), array.size, array.itemsize, limit)
-
-    assert outside([0, 3, 9], 10) == 3
-    assert outside([0, 10, 3, 11], 10) == 1
-    assert outside([], 10) == 0
-    if dtype != "u1":
-        assert outside([5, 9, -1], 10) == 2
-        assert outside([np.iinfo(dtype).min, 0], np.iinfo(dtype).max) == 0
