@@ -34,9 +34,11 @@ def with_parts(facts: Facts, lanes: int) -> Graph:
         if node not in wanted:
             return rebuilt(node, args)
         dims = ((PART, Size.of(PARTS)), *node.type.dims)
-        attrs = {**node.attrs, "part": wanted[node]}
+        kept = {k: v for k, v in node.attrs.items() if k in ("copy", "apart")}  # of the sum
+        attrs = {k: v for k, v in node.attrs.items() if k not in kept} | {"part": wanted[node]}
         part = Node(node.op, args, TensorType(node.type.dtype, dims), attrs, node.spans, node.path)
-        return Node("reduce_sum", (part,), node.type, {"over": (PART,)}, node.spans, node.path)
+        total = {"over": (PART,), **kept}
+        return Node("reduce_sum", (part,), node.type, total, node.spans, node.path)
 
     return rewrite(facts.graph, rule)
 

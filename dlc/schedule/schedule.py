@@ -42,8 +42,8 @@ def schedule(graph: Graph, target: Target) -> Schedule:
     graph = _distinct_outputs(graph)
     facts = find_facts(with_outer_products(with_winners(graph)))
     facts = _facts_of(with_phases(facts), facts)
-    facts = _facts_of(with_parts(facts, target.lanes), facts)
     facts = _facts_of(with_winograd(facts, target), facts)
+    facts = _facts_of(with_parts(facts, target.lanes), facts)
     graph = facts.graph
     layout = find_layout(facts, target.lanes)
     for _ in range(8):

@@ -9,7 +9,7 @@ from dlc.graph import Size
 from dlc.schedule.facts import estimate
 from dlc.schedule.index import Affine, Iter, Rem, at
 from dlc.schedule.kernel import Blocks, Buffer, Expr, Kernel, Staged
-from dlc.schedule.product import WIDEST, Product, local, rows_of, turns
+from dlc.schedule.product import WIDEST, Product, local, rows_of, shared_rows, turns
 from dlc.schedule.register_tile import row_by_row
 from dlc.schedule.tile import CROWDED, LINE, stride
 
@@ -52,6 +52,8 @@ def _read_once(product: Product, blocks: Blocks, load: Expr) -> bool:
     kernel, lane, reduced = product.kernel, product.lane, product.reduced
     wide = blocks.extent[lane] > kernel.tile[lane] or lane in kernel.units
     if load.op != "load" or not kernel.parts or not reduced or wide or lane in load.deps:
+        return False
+    if shared_rows(product):  # tiles of an image, which another kernel just made
         return False
     rows = {i for i in kernel.outer if i != lane} - kernel.single
     steps = {i: load.offset.step(i, 1) for i in (*reduced, *rows)}

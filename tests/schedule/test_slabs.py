@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from native_runs import run_generated
 
-from dlc.codegen.machine import LEVELS, host
+from dlc.codegen.machine import host
 from dlc.codegen.program import generate
 from dlc.graph import Axis, Graph, Size, TensorType, input_node
 from dlc.ops import build as b
@@ -84,51 +84,6 @@ def test_the_rows_of_a_chain_have_times(net):
     program.bind({name: feeds[name] for name in ("w", "v")})
     times = program.profile({"x": feeds["x"]}, runs=2)
     assert all(time.work_seconds > 0 for time in times if time.row.slab)
-
-
-def products(graph, level):
-    """Operations of the products in a plan for one row."""
-    plan = generate(lower(graph), LEVELS[level]).plan
-    return sum(r.work.flops.value({"N": 1}) for r in plan.rows if " dot[" in f" {r.label}")
-
-
-PLAIN, V3, V4 = (), ("x86-64-v3",), ("x86-64-v3", "x86-64-v4")
-
-
-@pytest.mark.parametrize(
-    ("channels", "image", "kernel", "steps", "fewer"),
-    [
-        (16, 16, 3, {}, V4), (8, 16, 3, {}, PLAIN), (32, 15, 3, {}, V3), (16, 15, 3, {}, PLAIN),
-        (16, 3, 3, {}, PLAIN), (64, 5, 3, {}, PLAIN), (16, 8, 3, {}, V4), (32, 16, 3, {}, V4),
-        (16, 16, 5, {}, PLAIN), (16, 16, 3, {"stride": 2}, PLAIN), (64, 15, 3, {}, V3),
-        (16, 16, 3, {"dilation": 2, "before": 2, "after": 2}, PLAIN),
-        (16, 18, 3, {"before": 0, "after": 0}, V4),
-    ],
-)  # fmt: skip
-@pytest.mark.parametrize("level", V4)
-def test_which_convolutions_take_fewer_products(channels, image, kernel, steps, fewer, level):
-    x = tensor("x", (N, ROWS), (C, channels), (Y, image), (X, image))
-    w = tensor("w", (C, channels), (KY, kernel), (KX, kernel), (D, 16), role="param")
-    steps = {"before": 1, "after": 1, **steps}
-    seen = b.window(b.window(x, Y, KY, kernel, **steps), X, KX, kernel, **steps)
-    y = b.dot(seen, w, (C, KY, KX))
-    every = channels * kernel**2 * 2 * y.type.elements.value({"N": 1})
-    tiles = every * 16 // 36 * (image + image % 2) ** 2 // image**2
-    assert products(Graph((x, w), {"y": y}), level) == (tiles if level in fewer else every)
-
-
-def test_transformed_tiles_are_as_exact_as_the_plain_sum():
-    x = tensor("x", (N, ROWS), (C, 64), (Y, 12), (X, 12))
-    w = tensor("w", (C, 64), (KY, 3), (KX, 3), (D, 32), role="param")
-    y = convolution(x, w)
-    loss = b.reduce_sum(b.mul(y, y), y.type.axes)
-    graph = lower(Graph((x, w), {"y": y, "dx": b.grad(loss, x)}))
-    feeds = feeds_of(graph, 3)
-    exact = interpret(widen(graph), {k: v.astype(np.float64) for k, v in feeds.items()})
-    plain, ours = interpret(graph, feeds), run_generated(generate(graph, host()), graph, feeds)
-    for name, value in exact.items():
-        plain_error, error = (np.abs(a[name] - value).mean() for a in (plain, ours))
-        assert error <= 2 * plain_error, name
 
 
 def assert_same_bits(net, rows):
