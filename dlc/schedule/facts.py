@@ -24,13 +24,15 @@ DEAR = 8
 """A value that several kernels read is stored when computing it costs more vector operations."""
 STENCIL = 3
 """The same for a value that a window reads, several times an element."""
+DRAW = 30
+"""Vector operations of a random number."""
 SCALAR = 3
 """A scalar that a tensor meets is computed once, not for every element."""
 SPREAD, MANY = 16, 1 << 15
 """The same for a small tensor that meets one so many times larger, of so many elements."""
-SOURCES = 3
-"""A value that several read is stored too when it is computed from so many arrays of its size, of
-`MANY` elements or more: each reader would read them all."""
+SPARED = 4
+"""A value that several read is stored too when that spares so many reads: each would read all
+arrays of its size, of `MANY` elements or more, that it is computed from."""
 DEPTH = 40
 """A chain of so many maps is cut by a stored value: expressions stay small."""
 TYPICAL = 64
@@ -105,6 +107,27 @@ class Facts:
         """The stored nodes that a real node reads."""
         return tuple(dict.fromkeys(r.source for r in self.readings[node]))
 
+    def quick(self, node: Node) -> bool:
+        """Whether a stored map is as well computed again from one array of its size."""
+        if node not in self.real or REGISTRY[node.op].kind != "map" or node in self.outputs:
+            return False
+        least, price, seen = max(volume(node.type.sizes), MANY), 0, set[Node]()
+        large, todo = 0, [node]
+        while todo:
+            below = todo.pop()
+            if below in seen:
+                continue
+            seen.add(below)
+            if below is not node and (below in self.real or below.op in ("input", "table")):
+                large += volume(below.type.sizes) >= least
+                continue
+            record = REGISTRY[below.op]
+            if below.args and record.kind not in ("map", "view"):
+                return False
+            price += record.cost if record.kind == "map" else 0
+            todo += below.args
+        return large == 1 and price <= DEAR
+
 
 def _walked(node: Node) -> TensorType:
     """The axes that a node's loops walk along."""
@@ -176,12 +199,12 @@ def _same_elements(view: Node) -> bool:
 
 def _find_real(facts: Facts) -> None:
     dot_reads = _dot_operands(facts)
-    price: dict[Node, int] = {}
+    inside: dict[Node, frozenset[Node]] = {}
     depth: dict[Node, int] = {}
     sources: dict[Node, frozenset[Node]] = {}
 
     def is_stored(node: Node) -> None:
-        price[node] = depth[node] = 0
+        depth[node], inside[node] = 0, frozenset()
         sources[node] = frozenset((node,))
 
     for node in facts.nodes:
@@ -193,17 +216,21 @@ def _find_real(facts: Facts) -> None:
         if node not in facts.folded:
             real |= reduces(node) or record.kind == "sort"
             real |= node.op == "scatter" and bool(node.attrs["over"])
-        below = sum(price[a] for a in node.args)
-        price[node] = below + (
-            30 if node.op == "uniform" else record.cost if record.kind == "map" else 0
-        )
+        inside[node] = frozenset((node,)).union(*(inside[a] for a in node.args))
         depth[node] = 1 + max((depth[a] for a in node.args), default=0)
         sources[node] = frozenset[Node]().union(*(sources[a] for a in node.args))
         if record.kind in ("map", "random", "gather"):
-            real |= depth[node] > DEPTH or _pays(facts, node, price[node], sources[node])
+            price = sum(map(_cost, inside[node]))
+            real |= depth[node] > DEPTH or _pays(facts, node, price, sources[node])
         if real:
             facts.real[node] = None
             is_stored(node)
+
+
+def _cost(node: Node) -> int:
+    """Vector operations of a node itself."""
+    record = REGISTRY[node.op]
+    return DRAW if node.op == "uniform" else record.cost if record.kind == "map" else 0
 
 
 def _pays(facts: Facts, node: Node, price: int, sources: Iterable[Node]) -> bool:
@@ -211,12 +238,30 @@ def _pays(facts: Facts, node: Node, price: int, sources: Iterable[Node]) -> bool
     readers = [u for u in facts.users[node] if u.op != "stop_gradient"]
     if not node.type.dims:
         return price > SCALAR and any(u.type.dims for u in readers)
-    if len(readers) > 1 and (price > DEAR or _wide(node, sources) >= SOURCES):
+    if len(readers) > 1 and price > DEAR:
+        return True
+    if (_wide(node, sources) - 1) * len(_readers(facts, node)) >= SPARED:
         return True
     if price > STENCIL and _under_window(facts, node):
         return True
     small = max(volume(node.type.sizes) * SPREAD, MANY)
     return price > SCALAR and any(volume(u.type.sizes) >= small for u in readers)
+
+
+def _readers(facts: Facts, node: Node) -> set[Node]:
+    """What computes with a node, through views."""
+    found: set[Node] = set()
+    todo, seen = [node], set[Node]()
+    while todo:
+        for user in facts.users[todo.pop()]:
+            if user in seen:
+                continue
+            seen.add(user)
+            if is_view(user) and "copy" not in user.attrs:
+                todo.append(user)
+            elif user.op != "stop_gradient":
+                found.add(user)
+    return found
 
 
 def _wide(node: Node, sources: Iterable[Node]) -> int:
@@ -264,11 +309,17 @@ def _under_window(facts: Facts, node: Node) -> bool:
         if user in seen:
             continue
         seen.add(user)
-        if user.op in ("window", "unwindow"):
+        if user.op == "unwindow" or (user.op == "window" and _overlaps(user)):
             return True
-        if is_view(user):
+        if is_view(user) and "copy" not in user.attrs:
             todo += facts.users[user]
     return False
+
+
+def _overlaps(window: Node) -> bool:
+    """Whether an element is in several windows."""
+    size, stride = window.type.size(window.attrs["tap"]), window.attrs["stride"]
+    return size.constant is None or size.constant > stride
 
 
 def _read(facts: Facts, node: Node) -> None:

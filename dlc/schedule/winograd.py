@@ -71,9 +71,12 @@ class _Rule:
         self._found, self._sums = found, sums
         self._by_gradient = {c.x: c for c in found.values() if c.sides[0].flipped}
         given = {n for n in facts.nodes if n.op in ("input", "table")}
-        self._outside = given | facts.outputs
-        self._kept = {p for n in [*found, *sums] for p in facts.producers(n)} - given
+        read = {p for n in [*found, *sums] for p in facts.producers(n)} - given
+        self._again = {p for p in read if facts.quick(p)}
+        self._kept = read - self._again
+        self._outside = given | facts.outputs | self._again
         self._new: dict[Node, Node] = {}
+        self._copies: dict[Node, Node] = {}
         self._tiles: dict[tuple[Node, tuple[Side, ...]], _Tiles] = {}
 
     def __call__(self, node: Node, args: tuple[Node, ...]) -> Node:
@@ -84,7 +87,7 @@ class _Rule:
                 made = _transformed(c, self._tiles_of(c), self._new.get(c.weight, c.weight))
             elif node in self._sums:
                 s = self._sums[node]
-                made = _summed(s, self._tiles_of(s.met(self._by_gradient)), self._copied(s.x))
+                made = _summed(s, self._tiles_of(s.met(self._by_gradient)), self._pairs_of(s.x))
             else:
                 made = rebuilt(node, args)
         if node in self._kept:
@@ -104,8 +107,16 @@ class _Rule:
         made = _rebuilt(x, self._new)
         if _source(x) not in self._outside:
             return made
-        attrs = {"dims": made.type.dims, "copy": True}
-        return Node("broadcast", (made,), made.type, attrs, made.spans)
+        if x not in self._copies:
+            attrs = {"dims": made.type.dims, "copy": True}
+            self._copies[x] = Node("broadcast", (made,), made.type, attrs, made.spans)
+        return self._copies[x]
+
+    def _pairs_of(self, x: Node) -> Node:
+        """What is cut in pairs: computed again where that is quick, and no zeros are around it."""
+        cut = any((n.constant or 0) % TILE for n in x.type.sizes)
+        again = _source(x) in self._again and not cut
+        return _rebuilt(x, self._new) if again else self._copied(x)
 
 
 def _in_order(c: Convolution) -> tuple[Side, ...]:

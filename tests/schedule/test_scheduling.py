@@ -4,11 +4,13 @@ import pytest
 
 from dlc.graph import Axis, Graph, Node, Size, TensorType, input_node
 from dlc.ops import build as b
+from dlc.schedule.facts import find_facts
 from dlc.schedule.index import Affine, Iter, at, bounds, inside
 from dlc.schedule.kernel import Test as Inside
+from dlc.schedule.masks import with_masks
 from dlc.schedule.product import share
 from dlc.schedule.schedule import schedule
-from dlc.schedule.tile import Target
+from dlc.schedule.tile import Target, accesses
 from dlc.transform.pipeline import lower
 
 N, C, D, H, K, X, Y, KX, KY = (Axis(a) for a in ("N", "C", "D", "H", "K", "X", "Y", "KX", "KY"))
@@ -182,3 +184,51 @@ def test_the_choice_of_a_tile_counts_what_it_skips():
     assert not any(i.axis.name in ("X", "Y") for i in kernel.tile)
     assert kernel.blocks is not None
     assert kernel.blocks.known
+
+
+@pytest.mark.parametrize(("compare", "turned"), [(b.le, False), (b.gt, True)])
+def test_where_a_rectifier_cut_is_read_from_its_result(compare, turned):
+    """What it was given then has no memory, though the gradient needs to know where it cut."""
+    x, w = _tensor("x", (N, ROWS), (C, 40)), _tensor("w", (C, 40), (H, 32))
+    v = _tensor("v", (H, 32), (K, 24))
+    before = b.dot(x, w, (C,))
+    cut = compare(before, 0.0)
+    y = b.where(cut, before, 0.0) if turned else b.where(cut, 0.0, before)
+    result = b.dot(y, v, (H,))
+    loss = b.reduce_sum(b.mul(result, result), (N, K))
+    found = _scheduled(b.grad(loss, w), b.grad(loss, v))
+    dots = [n for n in found.buffers if n.op == "dot" and n.type.axes == (N, H)]
+    (dot,) = (n for n in dots if n.args[0].op == "input")
+    held = {a.buffer for k in found.kernels for a in accesses(k) if not a.store}
+    assert found.buffers[dot] not in held
+    assert sum(n.op == "where" and n.type.axes == (N, H) for n in found.buffers) >= 1
+
+
+def test_other_cuts_are_read_from_what_was_cut():
+    """x < 0 is not y < 0, and a leaky one may turn signs."""
+    x, g = (_tensor(name, (N, ROWS), (C, 40)) for name in ("x", "g"))
+    below, low, above = b.lt(x, 0.0), b.le(x, 1.0), b.gt(x, 0.0)
+    results = {
+        below: b.where(below, 0.0, x),
+        low: b.where(low, 0.0, x),
+        above: b.where(above, x, g),
+    }
+    for cut, y in results.items():
+        graph = Graph((x, g), {"y": y, "dx": b.where(cut, 0.0, g)})
+        assert with_masks(find_facts(graph)) is graph
+
+
+def test_what_one_array_makes_quickly_is_computed_again():
+    """The rectified normalisation before a convolution by tiles has memory for slabs alone."""
+    dims = (N, ROWS), (C, 32), (Y, 16), (X, 16)
+    x, scale = _tensor("x", *dims), _tensor("s", (C, 32), role="param")
+    first, second = (
+        _tensor(name, (C, 32), (KY, 3), (KX, 3), (D, 32), role="param") for name in ("w", "v")
+    )
+    middle = b.mul(b.rename(_convolution(x, first), {D: C}), scale)
+    hidden = b.where(b.le(middle, 0.0), 0.0, middle)
+    y = _convolution(hidden, second)
+    loss = b.reduce_sum(b.mul(y, y), y.type.axes)
+    found = _scheduled(b.grad(loss, first), b.grad(loss, second), b.grad(loss, scale))
+    large = [n for n in found.buffers if n.type.elements == x.type.elements and n.op == "where"]
+    assert not large
