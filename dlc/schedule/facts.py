@@ -51,6 +51,10 @@ class Reading:
     tests: Tests
 
 
+Below = tuple[frozenset[Node], frozenset[Node]]
+"""A node with what is computed where it is, and the stored nodes that this reads."""
+
+
 @dataclass(slots=True)
 class Facts:
     """Facts of a graph, found once; later stages only read them."""
@@ -62,6 +66,8 @@ class Facts:
     folded: frozenset[Node] = frozenset()
     canon: dict[Node, dict[Axis, Axis]] = field(default_factory=dict)
     readings: dict[Node, tuple[Reading, ...]] = field(default_factory=dict)
+    made: dict[Node, Below] = field(default_factory=dict)
+    """What real nodes are computed from."""
     windowed: set[Axis] = field(default_factory=set)
     """Canonical axes that some node reads at another place than its own."""
     outputs: set[Node] = field(default_factory=set)
@@ -109,24 +115,11 @@ class Facts:
 
     def quick(self, node: Node) -> bool:
         """Whether a stored map is as well computed again from one array of its size."""
-        if node not in self.real or REGISTRY[node.op].kind != "map" or node in self.outputs:
+        if node in self.outputs or node not in self.made:
             return False
-        least, price, seen = max(volume(node.type.sizes), MANY), 0, set[Node]()
-        large, todo = 0, [node]
-        while todo:
-            below = todo.pop()
-            if below in seen:
-                continue
-            seen.add(below)
-            if below is not node and (below in self.real or below.op in ("input", "table")):
-                large += volume(below.type.sizes) >= least
-                continue
-            record = REGISTRY[below.op]
-            if below.args and record.kind not in ("map", "view"):
-                return False
-            price += record.cost if record.kind == "map" else 0
-            todo += below.args
-        return large == 1 and price <= DEAR
+        inside, sources = self.made[node]
+        maps = all(REGISTRY[n.op].kind in ("map", "view") or not n.args for n in inside)
+        return maps and _price(inside) <= DEAR and _wide(node, sources) == 1
 
 
 def _walked(node: Node) -> TensorType:
@@ -199,32 +192,31 @@ def _same_elements(view: Node) -> bool:
 
 def _find_real(facts: Facts) -> None:
     dot_reads = _dot_operands(facts)
-    inside: dict[Node, frozenset[Node]] = {}
     depth: dict[Node, int] = {}
-    sources: dict[Node, frozenset[Node]] = {}
-
-    def is_stored(node: Node) -> None:
-        depth[node], inside[node] = 0, frozenset()
-        sources[node] = frozenset((node,))
-
+    below: dict[Node, Below] = {}
     for node in facts.nodes:
         if node.op in ("input", "table"):
-            is_stored(node)
+            depth[node], below[node] = 0, (frozenset(), frozenset((node,)))
             continue
-        record = REGISTRY[node.op]
-        real = node in facts.outputs or node in dot_reads or "copy" in node.attrs
-        if node not in facts.folded:
-            real |= reduces(node) or record.kind == "sort"
-            real |= node.op == "scatter" and bool(node.attrs["over"])
-        inside[node] = frozenset((node,)).union(*(inside[a] for a in node.args))
         depth[node] = 1 + max((depth[a] for a in node.args), default=0)
-        sources[node] = frozenset[Node]().union(*(sources[a] for a in node.args))
-        if record.kind in ("map", "random", "gather"):
-            price = sum(map(_cost, inside[node]))
-            real |= depth[node] > DEPTH or _pays(facts, node, price, sources[node])
+        inside = frozenset((node,)).union(*(below[a][0] for a in node.args))
+        below[node] = inside, frozenset[Node]().union(*(below[a][1] for a in node.args))
+        real = node in facts.outputs or node in dot_reads or "copy" in node.attrs
+        kind = REGISTRY[node.op].kind
+        if node not in facts.folded:
+            real |= reduces(node) or kind == "sort"
+            real |= node.op == "scatter" and bool(node.attrs["over"])
+        if kind in ("map", "random", "gather"):
+            real |= depth[node] > DEPTH or _pays(facts, node, *below[node])
         if real:
             facts.real[node] = None
-            is_stored(node)
+            facts.made[node] = below[node]
+            depth[node], below[node] = 0, (frozenset(), frozenset((node,)))
+
+
+def _price(inside: Iterable[Node]) -> int:
+    """Vector operations of nodes, each counted once."""
+    return sum(map(_cost, inside))
 
 
 def _cost(node: Node) -> int:
@@ -233,8 +225,9 @@ def _cost(node: Node) -> int:
     return DRAW if node.op == "uniform" else record.cost if record.kind == "map" else 0
 
 
-def _pays(facts: Facts, node: Node, price: int, sources: Iterable[Node]) -> bool:
+def _pays(facts: Facts, node: Node, inside: Iterable[Node], sources: Iterable[Node]) -> bool:
     """Whether a map is better computed once than wherever it is read."""
+    price = _price(inside)
     readers = [u for u in facts.users[node] if u.op != "stop_gradient"]
     if not node.type.dims:
         return price > SCALAR and any(u.type.dims for u in readers)
