@@ -45,7 +45,7 @@ WEIGHTS = (("scale", VECTOR), ("shift", VECTOR))
 LAYER = "(x - mean(x, over=D)) * rsqrt(var(x, over=D) + 1e-5) * scale + shift"
 BATCH = LAYER.replace("over=D", "over=N")
 MOMENTS = tuple((name, MATRIX) for name in "pmvg")
-ADAM = "p - 1e-3 * (m2 / (1 - 0.9 ** 2)) / (sqrt(v2 / (1 - 0.999 ** 2)) + 1e-8), m2, v2"
+ADAM = "p - 1e-3 / (1 - 0.9 ** 2) * m2 / (sqrt(v2) * (1 / sqrt(1 - 0.999 ** 2)) + 1e-8), m2, v2"
 MAPS = (
     Map("negate", (X,), "-x"),
     Map("relu", (X,), "relu(x)"),
