@@ -3,7 +3,7 @@
     w = dot(x, g, over=N)      becomes      w = reduce_sum(dot(x, g, over=N, part=N), over=P)
 
 Part p of P adds the elements [n p / P, n (p + 1) / P) of the first summed axis. The number of parts
-is fixed, so that the result does not depend on the number of threads. Products of a batch with a
+is fixed, so that the result does not depend on the number of threads. Products of a batch with a small
 weight that a step updates are cut so too: a thread then meets its own rows of the weight again.
 """
 
@@ -20,6 +20,8 @@ SUMMED = 64 * PARTS
 """The fewest elements that are summed into each: a part costs a store and a load."""
 LEAST = {"dot": 1 << 22, "reduce_sum": 1 << 17}
 """The fewest multiply-adds or additions that are worth a second pass."""
+NEAR_WEIGHT = 1 << 18
+"""Of a weight that steps update, the most elements that caches of the cores hold."""
 WIDE = 512, WIDEST_ROW // 4
 """Rows of so many columns are always summed in parts over rows, each of which is read in order."""
 
@@ -56,7 +58,7 @@ def _cut_axis(facts: Facts, node: Node, lanes: int) -> Axis | None:
     grows = any(n.constant is None for n in node.type.sizes)
     if result > (RUN_TIME_RESULT if grows else RESULT):
         return None
-    if grows and node.op == "dot" and any(facts.stays(r.source) for r in facts.readings[node]):
+    if grows and node.op == "dot" and any(_far(facts, r.source) for r in facts.readings[node]):
         return None  # threads share its columns
     few = summed < SUMMED or result * summed < least
     if few and not (node.op == "reduce_sum" and not grows and _wide_rows(node.args[0], over)):
@@ -70,6 +72,12 @@ def _cut_axis(facts: Facts, node: Node, lanes: int) -> Axis | None:
         if estimate(size) >= 2 * PARTS and lane_left:
             return axis
     return None
+
+
+def _far(facts: Facts, source: Node) -> bool:
+    """Whether a thread finds nothing of a weight in its cache that it left there."""
+    weight = source.op == "input" and source.attrs["role"] == "param"
+    return facts.stays(source) or (weight and volume(source.type.sizes) > NEAR_WEIGHT)
 
 
 def _wide_rows(x: Node, over: tuple[Axis, ...]) -> bool:
