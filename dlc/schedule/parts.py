@@ -3,8 +3,8 @@
     w = dot(x, g, over=N)      becomes      w = reduce_sum(dot(x, g, over=N, part=N), over=P)
 
 Part p of P adds the elements [n p / P, n (p + 1) / P) of the first summed axis. The number of parts
-is fixed, so that the result does not depend on the number of threads. Products of a batch with a small
-weight that a step updates are cut so too: a thread then meets its own rows of the weight again.
+is fixed, so that the result does not depend on the number of threads. Products of a batch with a
+small weight that a step updates are cut so too: a thread then meets its own rows of it again.
 """
 
 from __future__ import annotations
