@@ -139,7 +139,7 @@ no:
   ret i1 false
 }
 
-; How many runs before one that starts now followed each other without a pause; many where runs are
+; How many runs before one that starts now followed each other without a pause; 2^40 where runs are
 ; not timed.
 define i64 @streak(ptr %choice, i64 %start) nounwind {
   %timed = call i64 @word(ptr %choice, i64 1)
@@ -151,7 +151,7 @@ define i64 @streak(ptr %choice, i64 %start) nounwind {
   %more = add i64 %old, 1
   %streak = select i1 %rested, i64 0, i64 %more
   %untimed = icmp eq i64 %timed, 0
-  %found = select i1 %untimed, i64 9223372036854775807, i64 %streak
+  %found = select i1 %untimed, i64 1099511627776, i64 %streak
   ret i64 %found
 }
 

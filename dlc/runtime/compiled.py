@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ from dlc.runtime import pool
 from dlc.runtime.blocks import address_of, aligned_words, pack_bf16, unpack_bf16
 from dlc.runtime.choice import Choice
 from dlc.runtime.executable import Array, Port, Watch, new_version
+from dlc.runtime.locks import Lock
 from dlc.runtime.native import LOADER
 from dlc.runtime.workspace import Sized, Workspace, size_plan
 from dlc.schedule.plan import Plan, PlanPort, Row
@@ -94,7 +94,7 @@ class NativeExecutable:
         """The number of the present binding, where native code reads it."""
         self.watch: Watch | None = None
         self._entries: OrderedDict[Any, Entry] = OrderedDict()
-        self._lock = threading.Lock()
+        self._lock = Lock()
 
     def __repr__(self) -> str:
         return f"NativeExecutable({len(self.plan.rows)} rows, {len(self.plan.kernels)} kernels)"

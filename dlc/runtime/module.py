@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import threading
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +22,7 @@ from dlc.runtime import artifact
 from dlc.runtime.arrays import check_out, read_array
 from dlc.runtime.artifact import Contents
 from dlc.runtime.executable import Array, Executable, Factory, Port, ports
+from dlc.runtime.locks import Lock
 from dlc.runtime.params import Params, params_of
 from dlc.runtime.probe import COTANGENT, gradient_graph, value_graph
 from dlc.runtime.quick import Quick, quick_of
@@ -94,7 +94,7 @@ class Model:
         self._build = build
         self._stored = stored
         self._entries: dict[tuple[str, str], _Entry] = {}
-        self._lock = threading.Lock()
+        self._lock = Lock()
         inputs, self._outputs = ports(graph)
         self._inputs = tuple(p for p in inputs if p.role == "data")
         self._order = dict.fromkeys(port.name for port in self._inputs)

@@ -6,7 +6,6 @@ import ctypes
 import ctypes.util
 import hashlib
 import itertools
-import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -15,6 +14,7 @@ from typing import Any
 import llvmlite.binding as llvm
 
 from dlc import cache
+from dlc.runtime.locks import Lock
 
 KIND = "native"
 """The kind of the objects in the cache."""
@@ -32,7 +32,7 @@ class LoadError(Exception):
 class Loader:
     """The objects loaded so far. One for the process: `LOADER`."""
 
-    _lock: threading.Lock = field(default_factory=threading.Lock)
+    _lock: Lock = field(default_factory=Lock)
     _addresses: dict[_Key, dict[str, int]] = field(default_factory=dict["_Key", dict[str, int]])
     _libraries: list[Any] = field(default_factory=list[Any])
     _numbers: Iterator[int] = field(default_factory=itertools.count)
@@ -53,10 +53,6 @@ class Loader:
             if key not in self._addresses:
                 self._addresses[key] = self._load(code, symbols)
             return self._addresses[key]
-
-    def after_fork(self) -> None:
-        """In a forked child: another thread may have held the lock, and is gone."""
-        self._lock = threading.Lock()
 
     def _load(self, code: bytes, symbols: Sequence[str]) -> dict[str, int]:
         if self._session is None:

@@ -22,7 +22,7 @@ import numpy as np
 
 from dlc.runtime.blocks import address_of, aligned_words
 from dlc.runtime.job import Job
-from dlc.runtime.native import LOADER
+from dlc.runtime.locks import Lock
 from dlc.runtime.walker import POOL_TAKEN, POOL_WORDS, Walker, walker
 
 IDLE_SECONDS = 120e-6
@@ -133,7 +133,7 @@ class _Pool:
 class _State:
     """Of this process."""
 
-    lock: threading.Lock = field(default_factory=threading.Lock)
+    lock: Lock = field(default_factory=Lock)
     """Held by the thread that starts and ends pools."""
     pool: _Pool | None = None
     wanted: int | None = None
@@ -153,7 +153,7 @@ _STATE = _State()
 
 def _renewed(count: int) -> _Pool | None:
     """A pool of `count` threads; None where the present one is taken, or none can be started."""
-    if not _STATE.lock.acquire(blocking=False):
+    if not _STATE.lock.take():
         return None
     try:
         pool = _STATE.pool
@@ -171,7 +171,7 @@ def _renewed(count: int) -> _Pool | None:
         _STATE.set(pool)
         return pool
     finally:
-        _STATE.lock.release()
+        _STATE.lock.leave()
 
 
 def _stop_pool() -> None:
@@ -186,7 +186,7 @@ def _stop_pool() -> None:
 def _at_exit() -> None:
     """Ends the threads before the interpreter takes their memory and code away."""
     end = time.monotonic() + _JOIN_SECONDS
-    if not _STATE.lock.acquire(timeout=_JOIN_SECONDS):
+    if not _STATE.lock.take(_JOIN_SECONDS):
         return
     while _STATE.pool is not None and not _STATE.pool.seize():
         if time.monotonic() > end:
@@ -196,10 +196,8 @@ def _at_exit() -> None:
 
 
 def _after_fork() -> None:
-    """A forked child has none of the threads, and locks that others held stay shut: new ones."""
+    """A forked child has none of the threads."""
     _STATE.set(None)
-    _STATE.lock = threading.Lock()
-    LOADER.after_fork()
 
 
 atexit.register(_at_exit)

@@ -193,6 +193,46 @@ def test_a_forked_process():
     assert os.waitpid(child, 0)[1] == 0
 
 
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # Python 3.12 warns of threads
+def test_threads_beside_changes_and_forks():
+    """Calls of several threads while another one sets threads and weights, and forks."""
+    net = module()
+    want = {rows: expected(X[:rows]) for rows in (1, 3, 5)}
+    for rows in want:
+        net(X[:rows])  # compiled and loaded, by libraries with locks of their own
+    weight = np.array(net.params["M.fc.weight"])
+    wrong, ended = [], []
+
+    def work(seed):
+        rng = np.random.default_rng(seed)
+        for _ in range(400):
+            rows = int(rng.choice([1, 3, 5]))
+            x = X[:rows] if rng.random() < 0.8 else np.asfortranarray(X[:rows])
+            if not np.array_equal(net(x), want[rows]):
+                wrong.append(seed)
+        ended.append(seed)
+
+    many = [threading.Thread(target=work, args=(seed,)) for seed in range(4)]
+    for thread in many:
+        thread.start()
+    try:
+        for turn in range(60):
+            dlc.set_threads(1 + turn % 4)
+            net.params["M.fc.weight"] = weight
+            if turn % 10 == 0:
+                child = os.fork()
+                if child == 0:
+                    same = all(np.array_equal(net(X[:n]), y) for n, y in want.items())
+                    os._exit(0 if same else 1)
+                assert os.waitpid(child, 0)[1] == 0
+    finally:
+        for thread in many:
+            thread.join()
+        dlc.set_threads(None)
+    assert not wrong
+    assert len(ended) == 4
+
+
 def test_another_number_of_threads(quick):
     net = module()
     for threads in (1, 2, 3, 1):
