@@ -145,7 +145,7 @@ define i64 @streak(ptr %choice, i64 %start) nounwind {
   %timed = call i64 @word(ptr %choice, i64 1)
   %ended = call i64 @word(ptr %choice, i64 2)
   %old = call i64 @word(ptr %choice, i64 3)
-  %pause = call i64 @word(ptr %choice, i64 10)
+  %pause = call i64 @word(ptr %choice, i64 40)
   %gap = sub i64 %start, %ended
   %rested = icmp sge i64 %gap, %pause
   %more = add i64 %old, 1
@@ -157,9 +157,9 @@ define i64 @streak(ptr %choice, i64 %start) nounwind {
 
 ; The trial of a choice that a run with such a streak is part of.
 define ptr @trial(ptr %choice, i64 %streak) nounwind {
-  %before = call i64 @word(ptr %choice, i64 11)
+  %before = call i64 @word(ptr %choice, i64 41)
   %rapid = icmp sgt i64 %streak, %before
-  %place = select i1 %rapid, i64 7, i64 4
+  %place = select i1 %rapid, i64 22, i64 4
   %trial = getelementptr i64, ptr %choice, i64 %place
   ret ptr %trial
 }
@@ -230,7 +230,7 @@ clock:
   %streak.at = getelementptr i64, ptr %choice, i64 3
   store i64 %end, ptr %ended.at
   store i64 %streak, ptr %streak.at
-  %before = call i64 @word(ptr %choice, i64 11)
+  %before = call i64 @word(ptr %choice, i64 41)
   %is.first = icmp eq i64 %streak, 0
   %is.rapid = icmp sgt i64 %streak, %before
   %counts = or i1 %is.first, %is.rapid
@@ -238,15 +238,14 @@ clock:
 count:
   %trial = call ptr @trial(ptr %choice, i64 %streak)
   %left.at = getelementptr i64, ptr %trial, i64 1
-  %least.at = getelementptr i64, ptr %trial, i64 2
   %left = load i64, ptr %left.at
   %left1 = sub i64 %left, 1
   store i64 %left1, ptr %left.at
-  %least = load i64, ptr %least.at
+  %slot = and i64 %left, 15
+  %place = add i64 %slot, 2
+  %time.at = getelementptr i64, ptr %trial, i64 %place
   %time = sub i64 %end, %start
-  %less = icmp slt i64 %time, %least
-  %new = select i1 %less, i64 %time, i64 %least
-  store i64 %new, ptr %least.at
+  store i64 %time, ptr %time.at
   br label %exit
 exit:
   ret void
