@@ -435,11 +435,11 @@ other:
 work:
   %owner = call ptr @link(ptr %record, i64 18)
   call void %keep(ptr %owner)
-  call void @set(ptr %record, ptr %args)
   %results = call ptr @results(ptr %record, ptr %host)
   %failed = icmp eq ptr %results, null
   br i1 %failed, label %over, label %go
 go:
+  call void @set(ptr %record, ptr %args)
   call void @run(ptr %record, ptr %way, ptr %host)
   call void @told(ptr %choice, i64 %start, i64 %streak)
   br label %over

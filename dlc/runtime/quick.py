@@ -32,6 +32,7 @@ from dlc.runtime import pool
 from dlc.runtime.blocks import Array, address_of, aligned_words
 from dlc.runtime.compiled import KEPT_SHAPES, Entry, NativeExecutable
 from dlc.runtime.executable import Executable, new_version
+from dlc.runtime.locks import Lock
 from dlc.runtime.rows import InParts
 from dlc.runtime.walker import INPUT_WORDS, OBJECT_BYTES, RESULT_WORDS, walker
 from dlc.runtime.workspace import Workspace
@@ -155,6 +156,7 @@ class Quick:
         self._names, self._fixed = tuple(names), dict(fixed)
         self.results = tuple(name for name, _ in program.result_dtypes)
         """The names of what a run gives."""
+        self._lock = Lock()
         self._records: dict[Workspace, _Record] = {}
         self._head = aligned_words(2)
         self._head[1] = address_of(_host())
@@ -166,16 +168,20 @@ class Quick:
         entry = self._program.entry_of({**self._fixed, **given})
         if entry is None:
             return
-        new = [work for work in entry.sized.works if not self._knows(work)]
-        if not new:
+        if all(self._knows(work) for work in tuple(entry.sized.works)):
             return
+        with self._lock:
+            self._head[0] = 0  # native code finds no record while they change
+            self._add(entry, given)
+            self._link()
+
+    def _add(self, entry: Entry, given: Mapping[str, Array]) -> None:
         if len({id(record.entry) for record in self._records.values()}) >= KEPT_SHAPES:
-            self._head[0] = 0
             self._records.clear()
-        for work in new:
-            record = _Record(self._program, entry, work, self._names, given, self._fixed)
-            self._records[work] = record
-        self._link()
+        for work in tuple(entry.sized.works):
+            if not self._knows(work):
+                record = _Record(self._program, entry, work, self._names, given, self._fixed)
+                self._records[work] = record
 
     def _knows(self, work: Workspace) -> bool:
         record = self._records.get(work)

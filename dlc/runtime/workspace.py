@@ -58,7 +58,7 @@ class Sized:
 
     def take(self, *, fill_nan: bool) -> Workspace:
         """A workspace whose job it takes: a free one, or a new one, poisoned with `fill_nan`."""
-        for work in self.works:
+        for work in tuple(self.works):
             if work.job.take():
                 return work
         made = Workspace.make(self, fill_nan=fill_nan)

@@ -5,7 +5,7 @@ And whether transformed tiles (`winograd.py`) take less than the plain sums.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from math import prod
 from typing import Any
@@ -100,8 +100,7 @@ class Convolution:
         image = _tile_bytes(a + b, counts)
         if any(image > size and a * b < least * (a + b) for size, least in price.far):
             return False
-        plain = prod(side.met(n) for side, n in zip(self.sides, counts, strict=True))
-        tiled = prod((TILE + TAPS - 1) * -(-n // TILE) for n in counts)
+        plain, tiled = _products(self.sides, counts, counts)
         cost = price.banded if self.band_tiles() else price.plain
         cost = price.cut if any(n % TILE for n in counts) else cost
         return a * b * (plain - tiled) > cost * (a + b) * tiled
@@ -147,24 +146,36 @@ def _tile_bytes(channels: int, results: Sequence[int]) -> int:
     return 16 * channels * prod(results)
 
 
+def _products(sides: Sequence[Side], results: list[int], tiled: list[int]) -> tuple[int, int]:
+    """Products of an image for each pair of channels: plainly, and by tiles of so many places."""
+    plain = prod(side.met(n) for side, n in zip(sides, results, strict=True))
+    return plain, prod((TILE + TAPS - 1) * -(-n // TILE) for n in tiled)
+
+
 def forward(node: Node) -> Convolution | None:
     """A dot of windows of x."""
     if node.op != "dot" or "part" in node.attrs:
         return None
-    for windows, weight in (node.args, node.args[::-1]):
-        x, found = _under_windows(windows)
-        rest = set(node.attrs["over"]) - {attrs["tap"] for attrs in found.values()}
-        plain = all(w["stride"] == w["dilation"] == 1 and not w["value"] for w in found.values())
-        if len(found) != 2 or len(rest) != 1 or not plain:
-            continue
-        sides = tuple(
-            Side(axis, w["tap"], Size.of(w["before"]), Size.of(w["after"]), False)
-            for axis, w in found.items()
-        )
-        (channel,) = rest
-        convolution = Convolution(node, x, weight, channel, sides, {})
-        return convolution if _meets(convolution) else None
+    for x, sides, weight in _windowed(node):
+        rest = set(node.attrs["over"]) - {side.tap for side in sides}
+        if len(rest) == 1:
+            (channel,) = rest
+            found = Convolution(node, x, weight, channel, sides, {})
+            return found if _meets(found) else None
     return None
+
+
+def _windowed(dot: Node) -> Iterator[tuple[Node, tuple[Side, ...], Node]]:
+    """What plain windows along two axes are taken of, with their sides, and the other operand."""
+    for windows, other in (dot.args, dot.args[::-1]):
+        x, found = _under_windows(windows)
+        plain = all(w["stride"] == w["dilation"] == 1 and not w["value"] for w in found.values())
+        if len(found) == 2 and plain:
+            sides = (
+                Side(axis, w["tap"], Size.of(w["before"]), Size.of(w["after"]), False)
+                for axis, w in found.items()
+            )
+            yield x, tuple(sides), other
 
 
 def _under_windows(node: Node) -> tuple[Node, dict[Axis, dict[str, Any]]]:
@@ -209,8 +220,8 @@ def backward(facts: Facts, node: Node) -> Convolution | None:
         if view.op == "unwindow":
             before_names = {now: a for a, now in names.items()}
             axis, tap = before_names[view.attrs["axis"]], before_names[view.attrs["tap"]]
-            around = [Size.of(TAPS - 1) - view.attrs[end] for end in ("before", "after")]
-            sides.append(Side(axis, tap, around[0], around[1], True))
+            before, after = (Size.of(view.attrs[end]) for end in ("before", "after"))
+            sides.append(Side(axis, tap, before, after, False).turned())
             del names[tap]
     for x, weight in (product.args, product.args[::-1]):
         if all(weight.type.has(side.tap) and x.type.has(side.axis) for side in sides):
@@ -243,8 +254,7 @@ class WeightGradient:
         if in_parts and _tile_bytes(a + b, counts) > SUMMED_IMAGE:
             return False
         results = [self.gradient.type.size(side.axis).constant or 0 for side in self.sides]
-        plain = prod(side.met(n) for side, n in zip(self.sides, results, strict=True))
-        tiled = prod((TILE + TAPS - 1) * -(-n // TILE) for n in counts)
+        plain, tiled = _products(self.sides, results, counts)
         saved = plain - tiled
         return 2 * saved >= tiled and a * b * saved > price.plain * (a + b) * tiled
 
@@ -262,23 +272,16 @@ def by_weights(node: Node) -> WeightGradient | None:
     if node.op != "dot" or "part" in node.attrs or node.type.dtype != "f32":
         return None
     over = set(node.attrs["over"])
-    for windows, gradient in (node.args, node.args[::-1]):
-        x, found = _under_windows(windows)
-        taps = {w["tap"] for w in found.values()}
-        plain = all(w["stride"] == w["dilation"] == 1 and not w["value"] for w in found.values())
-        if len(found) != 2 or not plain or taps & over or not found.keys() <= over:
+    for x, sides, gradient in _windowed(node):
+        if not all(side.axis in over and side.tap not in over for side in sides):
             continue
-        sides = tuple(
-            Side(axis, w["tap"], Size.of(w["before"]), Size.of(w["after"]), False)
-            for axis, w in found.items()
-        )
         own = [a for a in x.type.axes if a not in over]
         others = [a for a in gradient.type.axes if a not in over]
-        fits = all(windows.type.size(tap).constant == TAPS for tap in taps)
         ends = [n for side in map(Side.turned, sides) for n in (side.before, side.after)]
-        if not fits or len(own) != 1 or len(others) != 1 or not all(n.at_least(0) for n in ends):
-            return None
-        return WeightGradient(node, x, gradient, sides, own[0])
+        fits = all(node.type.size(side.tap).constant == TAPS for side in sides)
+        fits = fits and all(n.at_least(0) for n in ends)
+        apart = len(own) == len(others) == 1 and own != others
+        return WeightGradient(node, x, gradient, sides, own[0]) if fits and apart else None
     return None
 
 

@@ -1,5 +1,7 @@
 """What depends on the weights alone is computed once, until somebody may have changed them."""
 
+import ctypes
+
 import numpy as np
 import pytest
 
@@ -96,3 +98,26 @@ def test_weights_fed_for_one_run_leave_the_others(net):
     program.bind(other, net.params.watch)
     (bound,) = program.run(feeds).values()
     assert np.array_equal(bound, twice)
+
+
+def test_a_call_that_finds_no_memory_prepares_nothing(net, monkeypatch):
+    """The next one does not take for prepared what was not."""
+    x, path = images(), weight_of(net)
+    dlc.set_threads(1)  # how such runs go is known at once
+    for _ in range(3):
+        net(x)
+    quick = net.only()._quick
+    (record,) = quick._records.values()
+    asked = ctypes.c_int64.from_address(int(record.words[16]))
+    good, bad = asked.value, ("no shape", np.dtype(np.float32))
+    net.params[path] = np.ones((16, 3, 3, 16), np.float32)
+    asked.value = id(bad)
+    with pytest.raises(TypeError):
+        quick.call(x)
+    asked.value = good
+    (want,) = (
+        build_executable(net.contents.graphs["Net"], interpret=True)
+        .run({"x": x, **net.contents.weights})
+        .values()
+    )
+    np.testing.assert_allclose(net(x), want, rtol=1e-4, atol=1e-3)

@@ -92,6 +92,18 @@ def test_which_gradients_by_weights_take_fewer_products(channels, out, image, st
     assert products(graph, level) == (tiles if level in fewer else every)
 
 
+def test_a_gradient_by_weights_of_single_channels_is_none_of_these():
+    x, g = (tensor(name, (N, ROWS), (C, 64), (Y, 16), (X, 16)) for name in ("x", "g"))
+    seen = b.window(b.window(x, Y, KY, 3, before=1, after=1), X, KX, 3, before=1, after=1)
+    graph = lower(Graph((x, g), {"dw": b.dot(seen, g, (N, Y, X))}))
+    plan = generate(graph, host()).plan
+    assert not [row.label for row in plan.rows if "tile_in" in row.label]
+    feeds = feeds_of(graph, 3)
+    want = interpret(graph, feeds)["dw"]
+    found = run_generated(generate(graph, host()), graph, feeds)["dw"]
+    np.testing.assert_allclose(found, want, rtol=1e-4, atol=1e-3)
+
+
 def test_both_gradients_share_the_tiles_of_what_they_are_made_of():
     plan = generate(gradients(32, 32, 16), host()).plan
     made = [row.label for row in plan.rows if "broadcast[N" in row.label and "tile_in" in row.label]
