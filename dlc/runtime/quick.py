@@ -168,7 +168,7 @@ class Quick:
         entry = self._program.entry_of({**self._fixed, **given})
         if entry is None:
             return
-        if all(self._knows(work) for work in tuple(entry.sized.works)):
+        if self._head[0] and all(self._knows(work) for work in tuple(entry.sized.works)):
             return
         with self._lock:
             self._head[0] = 0  # native code finds no record while they change
