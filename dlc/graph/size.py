@@ -6,7 +6,7 @@ import ast
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import total_ordering
+from functools import lru_cache, total_ordering
 from typing import Literal
 
 from dlc.diagnostics.record import record
@@ -51,9 +51,7 @@ class Size:
     @staticmethod
     def of(value: int | Size) -> Size:
         """The size of a number."""
-        if isinstance(value, Size):
-            return value
-        return Size((((), int(value)),)) if value else Size()
+        return value if isinstance(value, Size) else _number(value)
 
     @staticmethod
     def symbol(name: str) -> Size:
@@ -82,14 +80,19 @@ class Size:
         return frozenset(found)
 
     def __add__(self, other: int | Size) -> Size:
+        other = Size.of(other)
+        if not other.terms or not self.terms:
+            return self if self.terms else other
         terms = dict(self.terms)
-        for monomial, coefficient in Size.of(other).terms:
+        for monomial, coefficient in other.terms:
             terms[monomial] = terms.get(monomial, 0) + coefficient
         return _canonical(terms)
 
     def __mul__(self, other: int | Size) -> Size:
         terms: dict[Monomial, int] = {}
         other = Size.of(other)
+        if self.terms == _ONE or other.terms == _ONE:
+            return other if self.terms == _ONE else self
         for a, x in self.terms:
             for b, y in other.terms:
                 monomial = tuple(sorted(a + b, key=str)) if a and b else a or b
@@ -100,8 +103,11 @@ class Size:
         return self * -1
 
     def __sub__(self, other: int | Size) -> Size:
+        other = Size.of(other)
+        if not other.terms:
+            return self
         terms = dict(self.terms)
-        for monomial, coefficient in Size.of(other).terms:
+        for monomial, coefficient in other.terms:
             terms[monomial] = terms.get(monomial, 0) - coefficient
         return _canonical(terms)
 
@@ -199,6 +205,14 @@ class Size:
         return text.replace("+-", "-")
 
     __repr__ = __str__
+
+
+_ONE: tuple[tuple[Monomial, int], ...] = (((), 1),)
+
+
+@lru_cache(maxsize=4096)
+def _number(value: int) -> Size:
+    return Size((((), int(value)),)) if value else Size()
 
 
 def product(sizes: tuple[Size, ...] | list[Size]) -> Size:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from dlc.graph.size import Size, product
@@ -23,6 +23,13 @@ class Axis:
 
     name: str
     scope: int = 0
+    _hash: int = field(default=0, init=False, repr=False, compare=False)
+
+    def __hash__(self) -> int:
+        """Computed once: axes are hashed far more often than made."""
+        if not self._hash:
+            object.__setattr__(self, "_hash", hash((self.name, self.scope)) or 1)
+        return self._hash
 
     def __lt__(self, other: Axis) -> bool:
         return (self.name, self.scope) < (other.name, other.scope)

@@ -8,7 +8,7 @@ through the node and ends at loads of stored tensors:
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from math import prod
 
 from dlc.graph import Axis, DType, Node, Size
@@ -195,7 +195,7 @@ class Access:
         return self.interned[key]
 
 
-def own_env(node: Node, iters: dict[Axis, Iter]) -> Env:
+def own_env(node: Node, iters: Mapping[Axis, Iter]) -> Env:
     """The index of a node at its own loops; axes of size 1 are at 0."""
     one = Size.of(1)
     return {a: Affine() if n == one else at(iters[a]) for a, n in node.type.dims}

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from dlc.graph import UPDATE, Axis, Graph, Node, Size, TensorType, users
 from dlc.ops import REGISTRY
 from dlc.schedule.access import Access, Env, Tests, own_env
-from dlc.schedule.index import Affine, Iter, at
-from dlc.schedule.kernel import Expr
+from dlc.schedule.index import Affine, Iter, at, data_atoms, renamed
+from dlc.schedule.kernel import Expr, Test
 from dlc.schedule.reduction import (
     Loops,
     Reduction,
@@ -50,6 +50,19 @@ class Reading:
     env: Env
     tests: Tests
 
+    @property
+    def plain(self) -> bool:
+        """Whether no data decides which element it is."""
+        indices = [*self.env.values(), *(t.index for t in self.tests)]
+        return not any(True for i in indices for _ in data_atoms(i))
+
+    def renamed(self, loops: Mapping[Iter, Iter]) -> Reading:
+        """The same reading, which is plain, in other loops."""
+        env = {a: renamed(i, loops) for a, i in self.env.items()}
+        return Reading(
+            self.source, env, tuple(Test(renamed(t.index, loops), t.size) for t in self.tests)
+        )
+
 
 Below = tuple[frozenset[Node], frozenset[Node]]
 """A node with what is computed where it is, and the stored nodes that this reads."""
@@ -57,7 +70,11 @@ Below = tuple[frozenset[Node], frozenset[Node]]
 
 @dataclass(slots=True)
 class Facts:
-    """Facts of a graph, found once; later stages only read them."""
+    """Facts of a graph, found once; later stages only read them.
+
+    `find_facts` finds what has memory, which is what changes of the graph ask for; `find_readings`
+    finds the rest.
+    """
 
     graph: Graph
     nodes: tuple[Node, ...] = ()
@@ -75,6 +92,7 @@ class Facts:
     """The names of loops over parts of axes: of the axis, the sizes, and the place among them."""
     given: dict[Axis, Axis] = field(default_factory=dict)
     """The names of loops over the axes of inputs: those that share an axis share its loop."""
+    _free: dict[Node, dict[Axis, Iter]] = field(default_factory=dict)
 
     def stored(self, node: Node) -> bool:
         """Whether a node has memory: inputs, tables and real nodes."""
@@ -93,13 +111,15 @@ class Facts:
             table[axis] = names.setdefault(axis, Axis(axis.name, -next(_unique)))
         return Iter(table[axis], size)
 
-    def free(self, node: Node) -> dict[Axis, Iter]:
+    def free(self, node: Node) -> Mapping[Axis, Iter]:
         """The loops over a node's own axes; those of size 1 have none.
 
         A merged axis has a loop for each of its parts, which are what it is computed from.
         """
-        one = Size.of(1)
-        return {a: self.loop(node, a, n) for a, n in _walked(node).dims if n != one}
+        if node not in self._free:
+            dims = [(a, n) for a, n in _walked(node).dims if n != Size.of(1)]
+            self._free[node] = {a: self.loop(node, a, n) for a, n in dims}
+        return self._free[node]
 
     def env(self, node: Node) -> Env:
         """The index of a node at its own loops."""
@@ -108,6 +128,10 @@ class Facts:
     def reduction(self, node: Node) -> Reduction:
         """The reduction of a node at its own loops."""
         return reduction(node, self.env(node), self.loop, self.folded)
+
+    def sources(self, node: Node) -> frozenset[Node]:
+        """The stored nodes that a real node is computed from."""
+        return self.made[node][1]
 
     def producers(self, node: Node) -> tuple[Node, ...]:
         """The stored nodes that a real node reads."""
@@ -127,7 +151,7 @@ def _walked(node: Node) -> TensorType:
     return node.args[0].type if node.op == "merge" else node.type
 
 
-def _own_env(node: Node, iters: dict[Axis, Iter]) -> Env:
+def _own_env(node: Node, iters: Mapping[Axis, Iter]) -> Env:
     env = own_env(node.args[0] if node.op == "merge" else node, iters)
     if node.op == "merge":
         whole = Affine()
@@ -139,13 +163,18 @@ def _own_env(node: Node, iters: dict[Axis, Iter]) -> Env:
 
 
 def find_facts(graph: Graph) -> Facts:
-    """All facts of a graph."""
+    """What has memory in a graph, and what that is computed from."""
     facts = Facts(graph)
     facts.nodes = graph.nodes
     facts.users = users(facts.nodes)
     facts.outputs = set(graph.outputs.values())
     facts.folded = _folded(facts)
     _find_real(facts)
+    return facts
+
+
+def find_readings(facts: Facts) -> Facts:
+    """The same facts, with where real nodes read what, and the names of their loops."""
     for node in facts.real:
         _read(facts, node)
     return facts
@@ -330,19 +359,22 @@ def _read(facts: Facts, node: Node) -> None:
     owners: list[tuple[Node, Axis, Iter]] = []
     env = _own_env(node, probe)
     readings = _probe(facts, node, env, loop)
-    table = facts.canon.setdefault(node, {})
     taken: set[Axis] = set()
     found = sorted(readings, key=lambda r: r.source.op in ("input", "table"))
-    for owner, axis, iter in [*((node, a, i) for a, i in probe.items()), *owners]:
+    every = [*((node, a, i) for a, i in probe.items()), *owners]
+    for owner, axis, iter in every:
         names = facts.canon.setdefault(owner, {})
         name = axis if axis == PART else _inherited(facts, iter, found, taken)
         name = name or _part_of(facts, iter, found, taken)
         names[axis] = name if name is not None else Axis(axis.name, -next(_unique))
         taken.add(names[axis])
-    assert table is facts.canon[node]
-    real = _probe(facts, node, facts.env(node), facts.loop)
-    facts.readings[node] = tuple(real)
-    for reading in real:
+    loops = {i: facts.loop(o, a, i.size) for o, a, i in every}
+    if all(r.plain for r in readings):
+        readings = [r.renamed(loops) for r in readings]
+    else:
+        readings = _probe(facts, node, facts.env(node), facts.loop)
+    facts.readings[node] = tuple(readings)
+    for reading in readings:
         for axis, index in reading.env.items():
             simple = not index.terms or (index.const == Size() and len(index.terms) == 1)
             if not simple and reading.source in facts.canon:

@@ -32,6 +32,14 @@ class Grouping:
     buffer_of: BufferOf
     kernels: list[Kernel] = field(default_factory=list)
     home: dict[Node, Kernel] = field(default_factory=dict)
+    readers: dict[Node, list[Kernel]] = field(default_factory=dict)
+    """By stored node."""
+
+    def settle(self, node: Node, kernel: Kernel) -> None:
+        """A node is computed by a kernel."""
+        self.home[node] = kernel
+        for source in self.facts.producers(node):
+            self.readers.setdefault(source, []).append(kernel)
 
     def depends(self, kernel: Kernel, on: Kernel) -> bool:
         """Whether a kernel needs another's results, directly or through others."""
@@ -63,7 +71,7 @@ def group(facts: Facts, layout: Layout, buffer_of: BufferOf) -> list[Kernel]:
         kernel = next((k for k in _candidates(state, node) if _join(state, k, node)), None)
         if kernel is None:
             kernel = _new_kernel(state, node)
-        state.home[node] = kernel
+        state.settle(node, kernel)
     return _sorted(state)
 
 
@@ -72,15 +80,14 @@ def _candidates(state: Grouping, node: Node) -> list[Kernel]:
         return []
     if node.op == "scatter" and node.attrs["over"]:
         return []
-    homes = {id(k): k for k in state._homes(node)}
-    reads = set(state.facts.producers(node))
+    homes = {id(k) for k in state._homes(node)}
     loops = set(state.facts.free(node).values())
-    for kernel in state.kernels:
+    others = {id(k): k for p in state.facts.producers(node) for k in state.readers.get(p, ())}
+    for kernel in others.values():
         first = kernel.members[0]
         alike = set(state.facts.free(first).values()) == loops
-        alike = alike and _summed(state, node) in (set(), _summed(state, first))
-        if alike and any(reads & set(state.facts.producers(m)) for m in kernel.members):
-            homes.setdefault(id(kernel), kernel)
+        if alike and _summed(state, node) in (set(), _summed(state, first)):
+            homes.add(id(kernel))
     return [k for k in reversed(state.kernels) if id(k) in homes]
 
 

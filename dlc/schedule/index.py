@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from math import gcd
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from dlc.graph import Axis, Size
 
@@ -17,8 +17,7 @@ START = "from "
 """The names of the places where blocks of a loop begin; no axis is called so."""
 
 
-@dataclass(frozen=True, slots=True)
-class Iter:
+class Iter(NamedTuple):
     """A loop over an axis at the size it has here."""
 
     axis: Axis
@@ -220,6 +219,22 @@ def substitute(index: Affine, values: Mapping[Iter, Affine]) -> Affine:
                 part = at(atom)
         total = total + part * coefficient
     return total
+
+
+def renamed(index: Affine, loops: Mapping[Iter, Iter]) -> Affine:
+    """The index over other loops of the same sizes, no two of them one; without data."""
+    return Affine(tuple((_renamed(a, loops), c) for a, c in index.terms), index.const)
+
+
+def _renamed(atom: Atom, loops: Mapping[Iter, Iter]) -> Atom:
+    match atom:
+        case Iter():
+            return loops[atom]
+        case Quot(index=index, size=size):
+            return Quot(renamed(index, loops), size)
+        case Rem(index=index, size=size):
+            return Rem(renamed(index, loops), size)
+    raise TypeError(atom)
 
 
 def _top(atom: Atom) -> Size | None:

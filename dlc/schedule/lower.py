@@ -6,7 +6,7 @@ inner loops is stored and read back by the same unit of work.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from dlc.graph import Axis, Node, Size
@@ -253,7 +253,7 @@ def _kept_in_range(access: Access, where: Expr, size: Size, value: Expr) -> Expr
     return access.select(both, value, access.make("const", value.dtype, value=0))
 
 
-def outer_axes(facts: Facts, node: Node) -> dict[Axis, Iter]:
+def outer_axes(facts: Facts, node: Node) -> Mapping[Axis, Iter]:
     """The loops that units of work of a node alone may be cut by."""
     free = facts.free(node)
     if node.op == "scatter":

@@ -58,7 +58,7 @@ def _cut_axis(facts: Facts, node: Node, lanes: int) -> Axis | None:
     grows = any(n.constant is None for n in node.type.sizes)
     if result > (RUN_TIME_RESULT if grows else RESULT):
         return None
-    if grows and node.op == "dot" and any(_far(facts, r.source) for r in facts.readings[node]):
+    if grows and node.op == "dot" and any(_far(facts, s) for s in facts.sources(node)):
         return None  # threads share its columns
     few = summed < SUMMED or result * summed < least
     if few and not (node.op == "reduce_sum" and not grows and _wide_rows(node.args[0], over)):

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from dlc.graph import Graph, Node
 from dlc.schedule.blocks import cut_contraction
 from dlc.schedule.collapse import collapse
-from dlc.schedule.facts import PART, Facts, find_facts
+from dlc.schedule.facts import PART, Facts, find_facts, find_readings
 from dlc.schedule.group import group
 from dlc.schedule.index import Affine, Iter
 from dlc.schedule.kernel import Buffer, Kernel
@@ -45,7 +45,7 @@ def schedule(graph: Graph, target: Target) -> Schedule:
     facts = _facts_of(with_masks(facts), facts)
     facts = _facts_of(with_phases(facts), facts)
     facts = _facts_of(with_winograd(facts, target), facts)
-    facts = _facts_of(with_parts(facts, target.lanes), facts)
+    facts = find_readings(_facts_of(with_parts(facts, target.lanes), facts))
     graph = facts.graph
     layout = find_layout(facts, target.lanes)
     for _ in range(8):
@@ -55,7 +55,7 @@ def schedule(graph: Graph, target: Target) -> Schedule:
         if copied is graph:
             break
         graph = copied
-        facts = find_facts(graph)
+        facts = find_readings(find_facts(graph))
         layout = find_layout(facts, target.lanes)
     buffers: dict[Node, Buffer] = {}
 

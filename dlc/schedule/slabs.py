@@ -117,19 +117,18 @@ class _State:
     def pulled(self, chain: list[Kernel], kernel: Kernel, done: list[Kernel]) -> list[Kernel]:
         """Earlier kernels, in no chain, that compute for the chain and a kernel that joins it."""
         found: list[Kernel] = []
-        wanted, later = [*chain, kernel], list[Kernel]()
+        wanted, later = [*chain, kernel], set[Buffer]()
         for other in reversed(done):
             reads, writes = self.touches(other)
             readers = {id(k) for b in writes for k in self.readers.get(b, ())} - {id(other)}
             ours = {id(k) for k in wanted}
             alone = bool(readers) and readers <= ours and other.chain is None
-            still = not any(self.touches(k)[1] & reads for k in later)
-            fits = alone and still and self.axis(other) is not None
+            fits = alone and not later & reads and self.axis(other) is not None
             if fits and all(self.joins([other], k) for k in wanted if id(k) in readers):
                 found.insert(0, other)
                 wanted.append(other)
             else:
-                later.append(other)
+                later |= writes
         return found
 
     def independent(self, kernel: Kernel, others: list[Kernel]) -> bool:

@@ -71,7 +71,7 @@ class _Rule:
         self._found, self._sums = found, sums
         self._by_gradient = {c.x: c for c in found.values() if c.sides[0].flipped}
         given = {n for n in facts.nodes if n.op in ("input", "table")}
-        read = {p for n in [*found, *sums] for p in facts.producers(n)} - given
+        read = {p for n in [*found, *sums] for p in facts.sources(n)} - given
         self._again = {p for p in read if facts.quick(p)}
         self._kept = read - self._again
         self._outside = given | facts.outputs | self._again
