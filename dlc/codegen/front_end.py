@@ -11,6 +11,7 @@ from numba.core.compiler import CompilerBase, Flags, compile_extra
 from numba.core.compiler_machinery import PassManager, register_pass
 from numba.core.cpu import CPUContext
 from numba.core.errors import TypingError
+from numba.core.interpreter import Interpreter
 from numba.core.lowering import Lower
 from numba.core.typed_passes import (
     NativeLowering,
@@ -62,11 +63,33 @@ class _Lowering(NativeLowering):
         return _Lower
 
 
+class _Interpreter(Interpreter):
+    """Kernel text has no exceptions, context managers or star arguments to look for."""
+
+    def post_process(self, peepholes: Any, func_ir: Any) -> Any:
+        """The function as it was read."""
+        return func_ir
+
+    def _end_try_blocks(self) -> None:
+        pass
+
+
+@_registered(mutates_CFG=True, analysis_only=False)
+class _Reading(TranslateByteCode):
+    """Bytecode to Numba's form of it."""
+
+    def run_pass(self, state: Any) -> bool:
+        """Called once."""
+        make: Any = _Interpreter
+        state["func_ir"] = make(state["func_id"]).interpret(state["bc"])
+        return True
+
+
 _PASSES: tuple[Any, ...] = (
-    TranslateByteCode, FixupArgs, NopythonTypeInference, _Lowering, NoPythonBackend,
+    _Reading, FixupArgs, NopythonTypeInference, _Lowering, NoPythonBackend,
 )  # fmt: skip
 _SPLITTING: tuple[Any, ...] = (
-    TranslateByteCode, FixupArgs, IRProcessing, ReconstructSSA, NopythonTypeInference,
+    _Reading, FixupArgs, IRProcessing, ReconstructSSA, NopythonTypeInference,
     PreLowerStripPhis, _Lowering, NoPythonBackend,
 )  # fmt: skip
 """As above, with a name for each assignment: for text that gives one name values of two types."""
@@ -147,11 +170,23 @@ class _RememberingContext(Context):
         return found[key]
 
 
+class _RememberingTarget(CPUContext):
+    """Finds the code of each kind of call once."""
+
+    def get_function(self, fn: Any, sig: Any, _firstcall: bool = True) -> Any:
+        """What makes the instructions of a call."""
+        find: Any = super().get_function
+        found, key = self.__dict__.setdefault("remembered", {}), (fn, sig)
+        if key not in found:
+            found[key] = find(fn, sig, _firstcall)
+        return found[key]
+
+
 @lru_cache(maxsize=1)
 def _contexts() -> tuple[Any, Any]:
     """(typing, lowering) of this compiler alone."""
     typing: Any = _RememberingContext
-    lowering: Any = CPUContext
+    lowering: Any = _RememberingTarget
     typing_context = typing()
     target_context = lowering(typing_context, "cpu")
     typing_context.refresh()

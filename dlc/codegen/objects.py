@@ -6,14 +6,12 @@ without it.
 
 from __future__ import annotations
 
-import contextlib
-import gc
 import hashlib
 import importlib
 import io
 import time
 import tokenize
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
@@ -25,6 +23,7 @@ import llvmlite.binding as llvm
 from dlc import cache
 from dlc.codegen.machine import Machine
 from dlc.codegen.workers import Workers
+from dlc.memory import no_collection
 from dlc.ops.late import Late
 
 metadata = Late("importlib.metadata")
@@ -140,22 +139,10 @@ def _compile_missing(
     order = sorted(missing, key=lambda name: -len(missing[name]))
     others = min(workers - 1, len(order) - 1) if len(order) >= PARALLEL_FROM else 0
     tasks = {name: missing[name] for name in order}
-    with _no_collection():
+    with no_collection():
         done = Workers(machine, others, checked=checked).run(tasks, one)
     for name, code in done.items():
         cache.put(KIND, name, code)
     TIMES.kernels += len(done)
     TIMES.seconds += time.perf_counter() - start
     return done
-
-
-@contextlib.contextmanager
-def _no_collection() -> Iterator[None]:
-    """Python's garbage collector at rest: it costs a fifth of the time of a compilation."""
-    was = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was:
-            gc.enable()

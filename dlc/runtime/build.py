@@ -16,6 +16,7 @@ from dlc.codegen.workers import early_workers
 from dlc.diagnostics import fail
 from dlc.diagnostics.artifact import PackageMissing
 from dlc.graph import Graph
+from dlc.memory import no_collection
 from dlc.ops.late import Late
 from dlc.reference.text import print_graph
 from dlc.runtime.compiled import NativeExecutable
@@ -81,7 +82,7 @@ def _native(
         if objects is not None:
             return plan, objects
     helpers = min(available_processors() - 1, len(graph.nodes) // NODES_A_WORKER)
-    with early_workers(machine, helpers):
+    with early_workers(machine, helpers), no_collection():
         generated = generated_of(graph, machine)
         missing = sum(cache.get(KIND, key) is None for key in generated.plan.kernels)
         if missing and compiling is not None:

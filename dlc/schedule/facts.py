@@ -93,6 +93,7 @@ class Facts:
     given: dict[Axis, Axis] = field(default_factory=dict)
     """The names of loops over the axes of inputs: those that share an axis share its loop."""
     _free: dict[Node, dict[Axis, Iter]] = field(default_factory=dict)
+    _producers: dict[Node, tuple[Node, ...]] = field(default_factory=dict)
 
     def stored(self, node: Node) -> bool:
         """Whether a node has memory: inputs, tables and real nodes."""
@@ -135,7 +136,9 @@ class Facts:
 
     def producers(self, node: Node) -> tuple[Node, ...]:
         """The stored nodes that a real node reads."""
-        return tuple(dict.fromkeys(r.source for r in self.readings[node]))
+        if node not in self._producers:
+            self._producers[node] = tuple(dict.fromkeys(r.source for r in self.readings[node]))
+        return self._producers[node]
 
     def quick(self, node: Node) -> bool:
         """Whether a stored map is as well computed again from one array of its size."""
