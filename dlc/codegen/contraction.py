@@ -11,7 +11,7 @@ from dlc.codegen.text import Coords
 from dlc.codegen.unit import UnitPrinter
 from dlc.graph import ITEM_BYTES, DType
 from dlc.schedule.index import Affine, Iter, at
-from dlc.schedule.kernel import Accumulate, Buffer, Expr, Nest, Staged, Store, Test
+from dlc.schedule.kernel import Accumulate, Expr, Nest, Staged, Store, Test
 from dlc.schedule.product import kept
 from dlc.schedule.tile import LINE
 
@@ -149,11 +149,6 @@ class ContractionPrinter(UnitPrinter):
                 self.prefetch(buffer, load.offset + step * ROWS_AHEAD, {})
 
         self.nested(list(staged.loops), lambda: self.over(along, self.lanes, inside))
-
-    def prefetch(self, buffer: Buffer, offset: Affine, coords: Coords) -> None:
-        """Asks for a line that is needed soon; it need not be inside the buffer."""
-        where = self.scalar(offset, coords)
-        self.line(f"prefetch_{buffer.dtype}({self.argument(buffer)}, {where})")
 
     # ---- tiles ----
     @contextmanager

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
+from dlc.codegen.ahead import asked
 from dlc.codegen.sums import Sums
 from dlc.codegen.text import Argument, Coords
 from dlc.graph import Node, Size, product
@@ -150,7 +151,14 @@ class Printer(Sums):
         stride = f", {step}" if step > 1 else ""
         low, high = self.bounds(iter)
         self.line(f"for {name} in range({low}, {high}{stride}):")
-        self.scoped(lambda: self.loops(nest, rest, inside))
+
+        def turn() -> None:
+            if not rest and iter == self.kernel.lane:
+                for buffer, offset in asked(self.kernel, nest, self.lanes):
+                    self.prefetch(buffer, offset, {})
+            self.loops(nest, rest, inside)
+
+        self.scoped(turn)
 
     def hoist(self, nest: Nest, iters: list[Iter]) -> None:
         """Print what does not vary with the loops that follow, before them."""

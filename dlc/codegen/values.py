@@ -178,6 +178,11 @@ class Values(KernelText):
             where = f"({where}) if ({' and '.join(conditions)}) else 0"
         return f"select({mask}, splat_{dtype}({base}, {where}), {constant(expr.dtype, 0)})"
 
+    def prefetch(self, buffer: Buffer, offset: Affine, coords: Coords) -> None:
+        """Asks for a line that is needed soon; it need not be inside the buffer."""
+        where = self.scalar(offset, coords)
+        self.line(f"prefetch_{buffer.dtype}({self.argument(buffer)}, {where})")
+
     def safe(self, mask: str | None, coords: Coords) -> str:
         """The mask that keeps a load or store inside its axis."""
         parts = [m for m in (mask, self.tail(coords)) if m is not None]

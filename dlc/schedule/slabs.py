@@ -31,6 +31,9 @@ BUFFERS = 48
 WORTH = 1 << 20
 """Bytes between the kernels of a chain that are worth it, for a typical size of the axis."""
 
+WORTH_ALONE = 1 << 16
+"""The same for one kernel with results that it alone reads: it only calls more often."""
+
 
 @dataclass(slots=True)
 class _State:
@@ -239,13 +242,15 @@ def _updated(graph: Graph, buffers: Mapping[Node, Buffer]) -> dict[Buffer, Buffe
 
 
 def _mark(state: _State, chain: list[Kernel]) -> None:
-    if len(chain) < 2:
-        return
     made = {b for k in chain for b in state.touches(k)[1]}
     between = {b for k in chain for b in state.touches(k)[0]} & made
-    if sum(volume([b.elements]) * ITEM_BYTES[b.dtype] for b in between) < WORTH:
-        return
     rows = lcm(*(state.extent(k, known(k)) for k in chain))
+    if len(chain) == 1:
+        between = {b for b in between if b.place == "arena" and state.readers[b] == chain}
+        rows *= ROWS // rows
+    worth = WORTH if len(chain) > 1 else WORTH_ALONE
+    if sum(volume([b.elements]) * ITEM_BYTES[b.dtype] for b in between) < worth:
+        return
     whole = Chain(rows, len(chain), known(chain[0]).size)
     for kernel in chain:
         axis = known(kernel)

@@ -15,8 +15,10 @@ from dlc.codegen.vector.types import F32, I32
 
 LOG2E = 1.4426950408889634
 LN2_HIGH, LN2_LOW = 0.693359375, -2.12194440e-4
-ROUNDER, ROUNDER_BITS = 1.5 * 2.0**23, 0x4B400000
+ROUNDER = 1.5 * 2.0**23
 """A float whose last bit is worth 1: adding it rounds, and its low bits hold the whole number."""
+BIAS = 127
+"""What the exponent of a float is above that of 2."""
 _EXP = (0.0013869843678548932, 0.008366446942090988, 0.04166744649410248, 0.1666654497385025, 0.5)
 _EXPM1 = (
     0.00019764414173550904, 0.0013932380825281143, 0.008333543315529823, 0.04166649281978607,
@@ -74,36 +76,38 @@ def _power_of_two(e: Emit, n: Value) -> Value:
     return e.bits(e.builder.shl(e.builder.add(n, e.const(127, I32)), e.const(23, I32)), F32)
 
 
-def _between(e: Emit, x: Value, low: float | None, high: float) -> Value:
+def _between(e: Emit, x: Value, low: float | None, high: float | None) -> Value:
     """x, but for what lies outside of the limits; NaN stays."""
-    x = e.select(e.compare(">", x, high), high, x)
+    x = x if high is None else e.select(e.compare(">", x, high), high, x)
     return x if low is None else e.select(e.compare("<", x, low), low, x)
 
 
-def _reduced(e: Emit, x: Value) -> tuple[Value, Value, Value]:
-    """(bits, n, r) with x = n ln 2 + r, |r| <= ln 2 / 2, n a whole float whose low bits `bits` has.
+def _reduced(e: Emit, x: Value, bias: int = 0) -> tuple[Value, Value, Value]:
+    """(bits, n, r) with x = n ln 2 + r, |r| <= ln 2 / 2, n a whole float.
 
-    For n to 2^21; NaN stays NaN in n and r.
+    The low bits of `bits` are those of n + bias. For n to 2^21; NaN stays NaN in n and r.
     """
-    shifted = e.fma(x, e.const(LOG2E, F32), e.const(ROUNDER, F32))
-    n = e.builder.fsub(shifted, e.const(ROUNDER, F32))
+    rounder = e.const(ROUNDER + bias, F32)
+    shifted = e.fma(x, e.const(LOG2E, F32), rounder)
+    n = e.builder.fsub(shifted, rounder)
     r = e.fma(n, e.const(-LN2_HIGH, F32), x)
     return e.bits(shifted, I32), n, e.fma(n, e.const(-LN2_LOW, F32), r)
 
 
-def exp(e: Emit, x: Value) -> Value:
-    """e^x, at most 1.1 ulp; denormal results are rounded once more."""
+def exp(e: Emit, x: Value, high: float | None = 89.0) -> Value:
+    """e^x, at most 1.1 ulp; denormal results are rounded once more. No `high`: x is at most 0."""
     b = e.builder
-    bits, n, r = _reduced(e, _between(e, x, -105.0, 89.0))
+    bits, n, r = _reduced(e, _between(e, x, -105.0, high), 2 * BIAS)
     tail = e.fma(e.polynomial(r, _EXP), b.fmul(r, r), r)
     y = b.fadd(tail, e.const(1.0, F32))
     if e.scales:
         return e.scaled(y, n)
-    # Two factors, so that neither over- nor underflows before the product does.
-    whole = b.sub(bits, e.const(ROUNDER_BITS, I32))
-    half = b.ashr(whole, e.const(1, I32))
-    y = b.fmul(y, _power_of_two(e, half))
-    return b.fmul(y, _power_of_two(e, b.sub(whole, half)))
+    # Two factors, so that neither over- nor underflows before the product does. n and both biases
+    # are in the lowest 9 bits; what is above them leaves on the left.
+    half = b.lshr(bits, e.const(1, I32))
+    for exponent in (half, b.sub(bits, half)):
+        y = b.fmul(y, e.bits(b.shl(exponent, e.const(23, I32)), F32))
+    return y
 
 
 def _expm1(e: Emit, x: Value, half: float = 1.0) -> Value:
@@ -200,7 +204,7 @@ def _sigmoid_by(exponential: Formula) -> Formula:
         b = e.builder
         z = exponential(e, b.fneg(e.absolute(x)))
         one = e.const(1.0, x.type)
-        top = e.select(e.compare("<", x, 0.0), z, one)
+        top = e.select(e.negative(x), z, one)
         return b.fdiv(top, b.fadd(one, z))
 
     return formula
@@ -215,11 +219,16 @@ def _softplus_by(exponential: Formula, logarithm: Formula) -> Formula:
     return formula
 
 
+def _decay(e: Emit, x: Value) -> Value:
+    """e^x for x of at most 0."""
+    return exp(e, x, None)
+
+
 def sigmoid(e: Emit, x: Value) -> Value:
     """1 / (1 + e^-x) by e^-|x|, at most 2.5 ulp; denormal results stay right."""
-    return _sigmoid_by(exp)(e, x)
+    return _sigmoid_by(_decay)(e, x)
 
 
 def softplus(e: Emit, x: Value) -> Value:
     """log(1 + e^x) = max(x, 0) + log1p(e^-|x|), at most 2.5 ulp."""
-    return _softplus_by(exp, log1p)(e, x)
+    return _softplus_by(_decay, log1p)(e, x)

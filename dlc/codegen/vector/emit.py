@@ -12,7 +12,7 @@ from llvmlite import ir
 from numba.core import cgutils
 
 from dlc.codegen.machine import Machine
-from dlc.codegen.vector.types import F32, I1, I32, I64
+from dlc.codegen.vector.types import F32, F64, I1, I32, I64
 
 _declared: Any = cgutils.get_or_insert_function
 Value = Any
@@ -95,6 +95,12 @@ class Emit:
     def absolute(self, x: Value) -> Value:
         """|x| of floats."""
         return self.intrinsic("llvm.fabs", x)
+
+    def negative(self, x: Value) -> Value:
+        """The mask of floats with a sign, -0 and some NaNs among them."""
+        whole = I64 if x.type.element == F64 else I32
+        zero = ir.Constant(self.vector(whole), None)
+        return self.builder.icmp_signed("<", self.bits(x, whole), zero)
 
     def compare(self, relation: str, x: Value, y: Value | float) -> Value:
         """The mask of an ordered comparison of floats: false where either is NaN."""
