@@ -18,6 +18,8 @@ RESULT, RUN_TIME_RESULT = 1 << 16, 1 << 13
 """The most elements of a result that is summed in parts; of one that grows with the batch."""
 SUMMED = 64 * PARTS
 """The fewest elements that are summed into each: a part costs a store and a load."""
+WHOLE = "whole"
+"""The mark of sums that are not cut."""
 LEAST = {"dot": 1 << 22, "reduce_sum": 1 << 17}
 """The fewest multiply-adds or additions that are worth a second pass."""
 NEAR_WEIGHT = 1 << 18
@@ -50,7 +52,7 @@ def _cut_axis(facts: Facts, node: Node, lanes: int) -> Axis | None:
     least = LEAST.get(node.op)
     if least is None or node.type.dtype not in ("f32", "f64"):
         return None
-    if node in facts.folded or node.type.has(PART):
+    if node in facts.folded or node.type.has(PART) or WHOLE in node.attrs:
         return None
     over: tuple[Axis, ...] = node.attrs["over"]
     sizes = {a: node.args[0].type.size(a) for a in over}

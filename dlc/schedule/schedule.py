@@ -13,6 +13,7 @@ from dlc.schedule.index import Affine, Iter
 from dlc.schedule.kernel import Buffer, Kernel
 from dlc.schedule.layout import Layout, find_layout, make_buffer, with_copies, with_turned_outputs
 from dlc.schedule.masks import with_masks
+from dlc.schedule.moments import with_moments
 from dlc.schedule.outer import with_outer_products
 from dlc.schedule.parts import with_parts
 from dlc.schedule.phases import taps_at, unwindows, with_phases
@@ -44,6 +45,7 @@ def schedule(graph: Graph, target: Target) -> Schedule:
     facts = find_facts(with_outer_products(with_winners(graph)))
     facts = _facts_of(with_masks(facts), facts)
     facts = _facts_of(with_phases(facts), facts)
+    facts = _facts_of(with_moments(facts), facts)
     facts = _facts_of(with_winograd(facts, target), facts)
     facts = find_readings(_facts_of(with_parts(facts, target.lanes), facts))
     graph = facts.graph

@@ -12,9 +12,11 @@ over what it is given, each with factors of its channel.
 from __future__ import annotations
 
 from collections.abc import Callable
+from math import isclose
 from typing import cast
 
-from dlc.graph import Axis, Node
+from dlc.graph import Axis, Node, Size
+from dlc.graph.size import product
 from dlc.ops import build
 from dlc.ops.build import make
 from dlc.transform.rewrites import Rewrite, row
@@ -81,7 +83,35 @@ def _twice(node: Node, x: Node) -> Node | None:
     return make("add", (total, total))
 
 
+def _around_mean(node: Node, x: Node) -> Node | None:
+    """As the gradient of a variance by the mean has it."""
+    if x.op != "sub" or x.type.dtype not in EXACT_ENOUGH or x.args[0].type.dims != x.type.dims:
+        return None
+    values, mean = x.args
+    if mean.op not in ("div", "mul") or mean.args[0].op != "reduce_sum":
+        return None
+    total, number = mean.args
+    over = set(node.attrs["over"])
+    if total.args[0] is not values or set(total.attrs["over"]) != over:
+        return None
+    count = product([values.type.size(axis) for axis in over])
+    return build.const(0, x.type.dtype) if _counts(number, count, mean.op) else None
+
+
+def _counts(number: Node, count: Size, op: str) -> bool:
+    """Whether to `div` or `mul` by a number is to divide by the count."""
+    while number.op == "cast":
+        (number,) = number.args
+    if number.op == "size":
+        return op == "div" and bool(number.attrs["value"] == count)
+    if number.op != "const" or not count.constant:
+        return False
+    value = float(number.attrs["value"])
+    return isclose(value, count.constant if op == "div" else 1 / count.constant, rel_tol=1e-6)
+
+
 SUMS: tuple[Rewrite, ...] = (
+    row("reduce_sum", "sum(x - sum(x) / n) -> 0, of n values", _around_mean, exact=False),
     row("reduce_sum", "sum(scale(g * c, x)) -> sum(scale(g, x)) * c", _factors_out, exact=False),
     row("reduce_sum", "sum(x + x) -> sum(x) + sum(x)", _twice, exact=False),
 )
