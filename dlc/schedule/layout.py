@@ -26,6 +26,8 @@ COPIED_WEIGHT = 1 << 20
 """Elements of a weight that may lie in memory twice."""
 PANEL_DEPTH = 32
 """Shorter sums read their operand from the first-level cache however it lies."""
+MOVED = 3
+"""Multiply-adds of vectors in the time in which an element is moved."""
 FEWEST_LANES = 2
 """So few lanes are still better than lanes along a summed axis that lies badly."""
 
@@ -279,18 +281,27 @@ def _larger(a: Size, b: Size) -> Size:
 
 def _choose_lane(layout: Layout, node: Node) -> Iter | None:
     """The free axis whose lanes cost the fewest bytes to move; None if none serves."""
-    wide = _best_lane(layout, node, layout.lanes // 2)
-    chosen = _best_lane(layout, node, FEWEST_LANES) if wide is None else wide
-    if chosen is not None:
-        layout.lane[node] = chosen
-    return chosen
+    wide, narrow = (_best_lane(layout, node, n) for n in (layout.lanes // 2, FEWEST_LANES))
+    chosen = wide or narrow
+    if chosen is None:
+        return None
+    if wide and narrow and _idle(layout, node, narrow[1]) < wide[0] - narrow[0]:
+        chosen = narrow
+    layout.lane[node] = chosen[1]
+    return chosen[1]
 
 
-def _best_lane(layout: Layout, node: Node, least: int) -> Iter | None:
-    """Of the axes that fill so many lanes."""
+def _idle(layout: Layout, node: Node, lane: Iter) -> float:
+    """What a product loses by lanes without work, in elements that could be moved meanwhile."""
+    work = volume([*node.type.sizes, *(i.size for i in layout.facts.reduction(node).iters)])
+    return work * (1 / min(estimate(lane.size), layout.lanes) - 1 / layout.lanes) / MOVED
+
+
+def _best_lane(layout: Layout, node: Node, least: int) -> tuple[float, Iter] | None:
+    """Of the axes that fill so many lanes, with the elements that have to be moved for it."""
     facts = layout.facts
     best: tuple[float, int] | None = None
-    chosen: Iter | None = None
+    chosen: tuple[float, Iter] | None = None
     order, summed = layout.order(node), facts.reduction(node).iters
     single = {PART, *(n.attrs.get("phase") for n in unwindows(facts, node))}
     for axis, iter in facts.free(node).items():
@@ -313,7 +324,7 @@ def _best_lane(layout: Layout, node: Node, least: int) -> Iter | None:
         waste = layout.lanes * -(-iter.size.constant // layout.lanes) / iter.size.constant
         rank = (cost * waste, -iter.size.constant)
         if cost != float("inf") and (best is None or rank < best):
-            best, chosen = rank, iter
+            best, chosen = rank, (cost, iter)
     return chosen
 
 

@@ -204,3 +204,16 @@ def test_no_lane_reads_by_an_index_of_its_own(target):
     indexed = [(p.lane, loops) for p in products for loops in p.indexed if loops]
     assert indexed
     assert all(lane not in loops for lane, loops in indexed)
+
+
+@pytest.mark.parametrize(
+    ("channels", "kernel", "out", "turned"),
+    [(512, 1, 3, False), (64, 1, 2, False), (16, 3, 3, True)],
+)
+def test_images_are_turned_where_their_lanes_save_more_work(channels, kernel, out, turned):
+    """Of few results an element, lanes that are not all used are cheaper."""
+    x, w = image(channels, 56), weight(channels, kernel, out)
+    for target in (NARROW, WIDE):
+        kernels = kernels_of((x, w), {"y": b.dot(seen(x, kernel), w, (C, KY, KX))}, target)
+        batch = [k for k in kernels if any(i.size == ROWS for i in k.units)]
+        assert (len(batch) > 1) == turned
