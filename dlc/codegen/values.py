@@ -153,7 +153,7 @@ class Values(KernelText):
         if stride != "1":
             return f"load_strided_{dtype}({base}, {start}, {stride}, {self.safe(mask, coords)})"
         left = None if mask is not None else self.left(coords)
-        clean = buffer.padded and buffer.place == "scratch"
+        clean = buffer.padded and (buffer.place == "scratch" or buffer.panel > 0)  # copies fill it
         if mask is None and (left is None or clean):
             return f"load_{dtype}({base}, {start})"
         if left is not None and buffer.padded:
