@@ -46,6 +46,8 @@ class TensorType:
 
     dtype: DType
     dims: tuple[tuple[Axis, Size], ...] = ()
+    axes: tuple[Axis, ...] = field(init=False, repr=False, compare=False)
+    """The axes in order."""
 
     @staticmethod
     def of(dtype: DType, dims: Iterable[tuple[Axis, Size | int]]) -> TensorType:
@@ -53,12 +55,8 @@ class TensorType:
         return TensorType(dtype, tuple((a, Size.of(n)) for a, n in dims))
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "axes", tuple([a for a, _ in self.dims]))
         assert len(self.dims) < 2 or len(set(self.axes)) == len(self.dims), f"twice: {self.dims}"
-
-    @property
-    def axes(self) -> tuple[Axis, ...]:
-        """The axes in order."""
-        return tuple([a for a, _ in self.dims])
 
     @property
     def sizes(self) -> tuple[Size, ...]:
