@@ -15,6 +15,7 @@ from dlc.codegen.text import Argument
 from dlc.diagnostics.record import replaced
 from dlc.graph import ITEM_BYTES, UPDATE, Graph, Size
 from dlc.ops import NUMPY_DTYPES
+from dlc.schedule.batch import opened
 from dlc.schedule.facts import Facts
 from dlc.schedule.kernel import Bound, Buffer, Chain, Inner, Kernel, Store
 from dlc.schedule.plan import PARTS, BufferRef, Plan, PlanPort, Row, Slab, Work
@@ -78,6 +79,7 @@ class _Step:
 
 def generate(graph: Graph, machine: Machine) -> Generated:
     """The plan of a lowered graph for a machine."""
+    graph, known = opened(graph)
     plan = schedule(graph, Target(machine.lanes, machine.registers, machine.first_cache))
     steps = [_step(k, print_kernel(k, machine.lanes), plan.facts, machine) for k in plan.kernels]
     steps += _updates(plan, steps, machine)
@@ -85,7 +87,7 @@ def generate(graph: Graph, machine: Machine) -> Generated:
     keys = {s.text: kernel_key(canonical(s.text), machine) for s in steps}
     readable = {keys[s.text]: s.text for s in steps}
     texts = {key: canonical(text) for key, text in readable.items()}
-    return Generated(_plan(plan, steps, keys, machine), readable, texts, machine)
+    return Generated(_plan(plan, steps, keys, machine).with_sizes(known), readable, texts, machine)
 
 
 def canonical(text: str) -> str:

@@ -9,7 +9,7 @@ from dataclasses import field
 from typing import Any, Literal
 
 from dlc.diagnostics import Source, Span
-from dlc.diagnostics.record import contents_of, record
+from dlc.diagnostics.record import contents_of, record, replaced
 from dlc.graph import Axis, DType, RangeCheck, Size, SizeCheck, parse_size, product
 from dlc.graph.graph import Role
 
@@ -149,6 +149,25 @@ class Plan:
     prepared: int = 0
     """The first rows that read bound arrays alone, which no row writes: they prepare weights."""
 
+    def with_sizes(self, sizes: Mapping[str, Size]) -> Plan:
+        """The plan for such sizes, which its checks do not name."""
+        if not sizes:
+            return self
+
+        def ports(old: tuple[PlanPort, ...]) -> tuple[PlanPort, ...]:
+            return tuple(
+                replaced(p, dims=tuple((a, n.substitute(sizes)) for a, n in p.dims)) for p in old
+            )
+
+        return replaced(
+            self,
+            symbols=tuple(name for name in self.symbols if name not in sizes),
+            inputs=ports(self.inputs),
+            outputs=ports(self.outputs),
+            buffers=tuple(replaced(b, elements=b.elements.substitute(sizes)) for b in self.buffers),
+            rows=tuple(_row_with(row, sizes) for row in self.rows),
+        )
+
     def to_json(self) -> str:
         """The plan as text; equal plans give equal texts."""
         return json.dumps(_encode(self), separators=(",", ":"))
@@ -160,6 +179,17 @@ class Plan:
             return _decode(json.loads(text))
         except (KeyError, TypeError, IndexError, AttributeError) as error:
             raise ValueError(f"not a plan: {error!r}") from error
+
+
+def _row_with(row: Row, sizes: Mapping[str, Size]) -> Row:
+    work = row.work
+    lines = tuple(replaced(line, flops=line.flops.substitute(sizes)) for line in work.lines)
+    return replaced(
+        row,
+        args=tuple(a.substitute(sizes) if isinstance(a, Size) else a for a in row.args),
+        units=row.units.substitute(sizes),
+        work=Work(work.flops.substitute(sizes), work.bytes.substitute(sizes), lines),
+    )
 
 
 def _encode(plan: Plan) -> dict[str, Any]:

@@ -185,13 +185,27 @@ def test_chunks_fill_the_first_cache():
     assert depths == [16 * 1024, 32 * 1024]
 
 
-def test_products_do_not_read_padding():
-    """Nobody has written all of it, and tiny numbers there would make multiply-adds slow."""
-    x, w = tensor("x", (N, ROWS), (C, 40)), tensor("w", (D, 33), (C, 40))
-    graph = lower(Graph((x, w), {"y": b.dot(x, w, (C,))}))
+def texts_of(x, w):
+    """Of the product and of the other kernels."""
+    graph = lower(Graph((x, w if w.op == "input" else w.args[0]), {"y": b.dot(x, w, (C,))}))
     texts = generate(graph, host()).readable.values()
     (product,) = [text for text in texts if " dot[" in text.partition("def ")[0]]
+    return product, [text for text in texts if text is not product]
+
+
+def test_products_do_not_read_padding():
+    """Nobody has written all of it, and tiny numbers there would make multiply-adds slow."""
+    w = b.tanh(tensor("w", (C, 40), (D, 33)))
+    product, _ = texts_of(tensor("x", (N, ROWS), (C, 40)), w)
     assert "load_padded_f32(" in product
+
+
+@pytest.mark.parametrize("columns", [33, 250, 255])
+def test_copies_fill_the_panels_that_products_read_whole(columns):
+    product, (copy,) = texts_of(tensor("x", (N, ROWS), (C, 40)), tensor("w", (D, columns), (C, 40)))
+    assert "load_padded_f32(" not in product
+    assert "store_f32(" in copy
+    assert "store_below_f32(" not in copy
 
 
 @pytest.mark.parametrize("target", [NARROW, WIDE])
