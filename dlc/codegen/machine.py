@@ -52,7 +52,7 @@ LEVELS: dict[Level, Machine] = {
     "x86-64-v4": Machine(
         "x86-64-v4", 16, 32, "x86-64-v4", _X86_V4, _LINUX_X86, first_cache=48 * 1024
     ),
-    "aarch64": Machine("aarch64", 4, 32, "generic", "+neon,+fp-armv8", "aarch64-unknown-linux-gnu"),
+    "aarch64": Machine("aarch64", 4, 30, "generic", "+neon,+fp-armv8", "aarch64-unknown-linux-gnu"),
 }
 """The levels that artifacts may carry code for, lowest first in each family."""
 

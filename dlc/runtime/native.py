@@ -99,7 +99,9 @@ def _start() -> Any:
     _prepare()
     _load_libm()
     machine = llvm.Target.from_default_triple().create_target_machine(jit=True)
-    return llvm.create_lljit_compiler(machine, use_jit_link=False, suppress_errors=True)
+    # JITLink puts all of an object into one block. LLVM's older linker maps code and constants
+    # apart, where the system finds room: between large arrays that is too far for an instruction.
+    return llvm.create_lljit_compiler(machine, use_jit_link=True, suppress_errors=True)
 
 
 @lru_cache(maxsize=1)

@@ -66,8 +66,10 @@ _FUTEX_WAKE = (
 )
 _PAUSES = {
     "x86_64": ("declare void @llvm.x86.sse2.pause()", "call void @llvm.x86.sse2.pause()"),
-    "aarch64": ("declare void @llvm.aarch64.hint(i32)", "call void @llvm.aarch64.hint(i32 1)"),
+    "aarch64": ("declare void @llvm.aarch64.isb(i32)", "call void @llvm.aarch64.isb(i32 15)"),
 }
+"""`yield` of arm64 does nothing where a core has one thread; a barrier of instructions takes about
+as long as a pause of x86-64."""
 _FUTEX = {"x86_64": 202, "aarch64": 98}
 
 

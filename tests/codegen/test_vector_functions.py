@@ -145,7 +145,8 @@ def test_half_floats_round_to_nearest_even(native, make_native, hardware):
     halves = every_half().view(np.float16)
     here = make_native(machine)
     wide = here.map({"y": ("x", "f32")}, ("f16", halves))["y"]
-    assert_array_equal(wide, halves.astype(np.float32))
+    with np.errstate(invalid="ignore"):  # NumPy's own conversion of signaling NaNs on arm64
+        assert_array_equal(wide, halves.astype(np.float32))
     finite = halves[np.isfinite(halves)].astype(np.float32)
     step = np.nextafter(finite, np.float32(np.inf))
     ties = (finite + np.roll(finite, 1)) / 2
