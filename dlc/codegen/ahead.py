@@ -9,17 +9,15 @@ from __future__ import annotations
 from dlc.graph import ITEM_BYTES, Size
 from dlc.schedule.index import Affine, Iter
 from dlc.schedule.kernel import Buffer, Kernel, Nest
-from dlc.schedule.tile import accesses
+from dlc.schedule.tile import LINE, accesses
 
-LINE = 64
-"""Bytes of a line of the caches."""
 ROW = 1 << 10, 1 << 16
 """Bytes of rows for which this pays, from and to: shorter ones come by themselves."""
 
 
 def asked(kernel: Kernel, nest: Nest, lanes: int) -> list[tuple[Buffer, Affine]]:
     """The lines of the next unit that a turn of a nest's innermost loop asks for."""
-    lane, outer = kernel.lane, _steps(kernel)
+    lane, outer = kernel.lane, _unit_loop(kernel)
     if lane is None or outer is None or kernel.contraction:
         return []
     found = []
@@ -37,7 +35,7 @@ def asked(kernel: Kernel, nest: Nest, lanes: int) -> list[tuple[Buffer, Affine]]
     return found
 
 
-def _steps(kernel: Kernel) -> Iter | None:
+def _unit_loop(kernel: Kernel) -> Iter | None:
     """The loop that goes from a unit to the next."""
     outer = kernel.serial[-1:] or kernel.units[-1:]
     if not outer or outer[0] == kernel.lane or outer[0] in kernel.tile:

@@ -153,7 +153,7 @@ class Printer(Sums):
         self.line(f"for {name} in range({low}, {high}{stride}):")
 
         def turn() -> None:
-            if not rest and iter == self.kernel.lane:
+            if iters == (nest.reduced or nest.free)[-1:] == [self.kernel.lane]:
                 for buffer, offset in asked(self.kernel, nest, self.lanes):
                     self.prefetch(buffer, offset, {})
             self.loops(nest, rest, inside)

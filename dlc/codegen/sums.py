@@ -7,6 +7,8 @@ from dlc.codegen.values import Values
 from dlc.graph import FLOATS
 from dlc.schedule.kernel import Accumulate, Nest
 
+NOWHERE = 2**31 - 1
+"""The place of the best of nothing yet."""
 _LEAST = {"i32": -(2**31), "i64": -(2**63), "u8": 0}
 _GREATEST = {"i32": 2**31 - 1, "i64": 2**63 - 1, "u8": 255}
 
@@ -42,7 +44,7 @@ class Sums(Values):
         for coords in self.sum_coords(s):
             self.line(f"{self.acc(s, coords)} = {self.neutral(s)}")
             if s.position is not None:
-                self.line(f"{self.acc(s, coords, 'at_')} = const_i32({2**31 - 1})")
+                self.line(f"{self.acc(s, coords, 'at_')} = const_i32({NOWHERE})")
 
     def accumulate(self, s: Accumulate, coords: Coords, nest: Nest, prefix: str) -> None:
         """One step of one accumulator."""
@@ -105,7 +107,8 @@ class Sums(Values):
         if lane not in nest.reduced:
             if s.position is not None:
                 for coords in self.sum_coords(s):
-                    self.line(f"{self.acc(s, coords)} = {self.acc(s, coords, 'at_')}")
+                    place = self.placed(nest, self.acc(s, coords, "at_"))
+                    self.line(f"{self.acc(s, coords)} = {place}")
             return
         assert lane is not None
         groups: dict[str, list[Coords]] = {}
@@ -114,6 +117,14 @@ class Sums(Values):
             groups.setdefault(s.name + self.suffix(kept), []).append(coords)
         for name, members in groups.items():
             self.fold_one(s, name, members)
+            if s.position is not None and (place := self.placed(nest, name)) != name:
+                self.line(f"{name} = {place}")
+
+    def placed(self, nest: Nest, place: str) -> str:
+        """The place that was found; 0 of nothing."""
+        if all(i.size.constant for i in nest.reduced):
+            return place
+        return f"select(eq({place}, const_i32({NOWHERE})), const_i32(0), {place})"
 
     def fold_one(self, s: Accumulate, name: str, members: list[Coords]) -> None:
         """The accumulators of one result as one value in all lanes."""
@@ -136,7 +147,7 @@ class Sums(Values):
     def fold_best(self, s: Accumulate, name: str, value: str, place: str) -> None:
         """The place of the most extreme lane."""
         top = self.fresh("top")
-        far = f"const_i32({2**31 - 1})"
+        far = f"const_i32({NOWHERE})"
         if s.expr.dtype == "bool":
             fold = "fold_or" if s.f == "argmax" else "fold_and"
             self.line(f"{top} = {fold}({value})")

@@ -192,9 +192,11 @@ class Values(KernelText):
 
     def owned(self, buffer: Buffer, offset: Affine) -> bool:
         """Whether what a vector writes behind the lane axis is padding: no loop walks in a row."""
-        row = None if buffer.place == "scratch" else buffer.row()
+        if buffer.place == "scratch":
+            return True
+        row = buffer.row()
         others = [k for atom, k in offset.terms if self.kernel.lane not in atom_iters(atom)]
-        return row is None or all((k - row).at_least(0) for k in others)
+        return not others if row is None else all((k - row).at_least(0) for k in others)
 
     def tail(self, coords: Coords) -> str | None:
         """The mask of these lanes."""

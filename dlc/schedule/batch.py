@@ -1,7 +1,8 @@
-"""A batch of known size is scheduled like one of any size.
+"""A batch of a declared number of rows is scheduled like one of any number.
 
-Where nothing is left to the run, an axis that all inputs begin with is given a run-time size, and
-the plan its number: kernels then go through it slab by slab, whatever number was declared.
+Where nothing is left to the run, the axis that all inputs begin with is given a run-time size, and
+the plan its number: kernels then go through it slab by slab, whatever number was declared. A
+sequence, whose elements meet each other, keeps its number.
 """
 
 from __future__ import annotations
@@ -22,15 +23,15 @@ def opened(graph: Graph) -> tuple[Graph, Mapping[str, Size]]:
         return graph, {}
     try:
         return _Opening(*batch).graph(graph), {batch[0].name: batch[1]}
-    except (TypeRuleError, KeyError, ValueError):  # something needs the number
+    except TypeRuleError:  # something needs the number
         return graph, {}
 
 
 def _batch(graph: Graph) -> tuple[Axis, Size] | None:
-    """The first axis of all inputs."""
+    """The first axis of all inputs, where one has more."""
     data = [n.type for n in graph.inputs if n.attrs["role"] == "data" and n.type.dims]
     found = {type.dims[0] for type in data}
-    if len(found) != 1:
+    if len(found) != 1 or all(len(type.dims) == 1 for type in data):
         return None
     (batch,) = found
     return batch if (batch[1].constant or 0) >= FEWEST else None
@@ -61,7 +62,7 @@ class _Opening:
         if node.op == "index" and attrs["axis"] in self._axes and attrs["size"] == self._size:
             attrs["size"] = self._symbol
         type = REGISTRY[node.op].type([a.type for a in args], attrs)
-        if self._closed(type) != node.type:
+        if self._closed(type) != node.type or sum(n.constant is None for n in type.sizes) > 1:
             raise TypeRuleError(f"{node} became {type}")
         return Node(node.op, args, type, attrs, node.spans, node.path)
 

@@ -191,12 +191,12 @@ def needs_store(facts: Facts, kernel: Kernel, node: Node) -> bool:
 
 def _read_later(state: _Lowering, node: Node) -> bool:
     """Whether a later nest of the kernel loads a member from memory."""
-    if node in state.refs:
-        return False
-    return any(
-        node in state.facts.producers(m) and state.key[m] != state.key[node]
-        for m in state.kernel.members
-    )
+    facts = state.facts
+    later = [m for m in state.kernel.members if state.key[m] != state.key[node]]
+    if node not in state.refs:
+        return any(node in facts.producers(m) for m in later)
+    found = [r for m in later for r in facts.readings[m] if r.source is node]
+    return any(r.env != facts.env(node) for r in found)  # at its own place it is in a register
 
 
 def _store(state: _Lowering, node: Node, value: Expr, *, add: bool = False) -> Store:
@@ -220,7 +220,7 @@ def _accumulate(state: _Lowering, nest: Nest, access: Access, node: Node) -> Non
     free, _ = state.split(node)
     if not free:
         state.refs[node] = result
-    if free or needs_store(state.facts, state.kernel, node):
+    if free or needs_store(state.facts, state.kernel, node) or _read_later(state, node):
         nest.after.append(_store(state, node, result))
 
 

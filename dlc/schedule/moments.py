@@ -98,7 +98,9 @@ def _pair(node: Node) -> _Pair | None:
         return None
     x, mean = apart.args
     total = mean.args[0]
-    alike = total.op == "reduce_sum" and set(total.attrs["over"]) == set(node.attrs["over"])
+    over = set(node.attrs["over"])
+    alike = total.op == "reduce_sum" and set(total.attrs["over"]) == over
+    alike = alike and not over & set(mean.type.axes)  # one mean for all that is summed
     return _Pair(total, node) if alike and total.args[0] is x else None
 
 

@@ -41,25 +41,8 @@ def schedule(graph: Graph, target: Target) -> Schedule:
     Expects a lowered graph (no `grad` nodes). The result depends on the graph and on `target`
     alone, never on run-time sizes or threads.
     """
-    graph = _distinct_outputs(graph)
-    facts = find_facts(with_outer_products(with_winners(graph)))
-    facts = _facts_of(with_masks(facts), facts)
-    facts = _facts_of(with_phases(facts), facts)
-    facts = _facts_of(with_moments(facts), facts)
-    facts = _facts_of(with_winograd(facts, target), facts)
-    facts = find_readings(_facts_of(with_parts(facts, target.lanes), facts))
-    graph = facts.graph
-    layout = find_layout(facts, target.lanes)
-    for _ in range(8):
-        copied = with_copies(facts, layout)
-        if copied is graph:
-            copied = with_turned_outputs(facts, layout)
-        if copied is graph:
-            break
-        graph = copied
-        facts = find_readings(find_facts(graph))
-        layout = find_layout(facts, target.lanes)
-    buffers: dict[Node, Buffer] = {}
+    facts, layout = _laid_out(_rewritten(graph, target), target.lanes)
+    graph, buffers = facts.graph, dict[Node, Buffer]()
 
     def buffer_of(node: Node) -> Buffer:
         if node not in buffers:
@@ -69,21 +52,50 @@ def schedule(graph: Graph, target: Target) -> Schedule:
 
     kernels = group(facts, layout, buffer_of)
     for kernel in kernels:
-        kernel.parts = _parts(facts, kernel)
-        free = facts.free(kernel.members[0])
-        kernel.bands = tuple(free[a] for a in kernel.members[0].attrs.get("bands", ()) if a in free)
-        if kernel.contraction:
-            kernel.taps = _taps(facts, kernel.members[0])
-        collapse(kernel)
-        lane = layout.lane.get(kernel.members[0])
-        if lane is None:
-            tile(kernel, target)
-        else:
-            cut_contraction(kernel, target, lane)
+        _cut(kernel, facts, layout, target)
     for node in [*graph.inputs, *graph.outputs.values()]:
         buffer_of(node)
     kernels = with_chains(facts, layout, target, kernels, buffers)
     return Schedule(graph, tuple(kernels), buffers, facts, layout)
+
+
+def _rewritten(graph: Graph, target: Target) -> Facts:
+    """The graph as it is computed best, by what has memory in it."""
+    facts = find_facts(with_outer_products(with_winners(_distinct_outputs(graph))))
+    facts = _facts_of(with_masks(facts), facts)
+    facts = _facts_of(with_phases(facts), facts)
+    facts = _facts_of(with_moments(facts), facts)
+    facts = _facts_of(with_winograd(facts, target), facts)
+    return find_readings(_facts_of(with_parts(facts, target.lanes), facts))
+
+
+def _laid_out(facts: Facts, lanes: int) -> tuple[Facts, Layout]:
+    """With copies of what lies badly."""
+    layout = find_layout(facts, lanes)
+    for _ in range(8):
+        copied = with_copies(facts, layout)
+        if copied is facts.graph:
+            copied = with_turned_outputs(facts, layout)
+        if copied is facts.graph:
+            break
+        facts = find_readings(find_facts(copied))
+        layout = find_layout(facts, lanes)
+    return facts, layout
+
+
+def _cut(kernel: Kernel, facts: Facts, layout: Layout, target: Target) -> None:
+    """Finds a kernel's tile, lane and units."""
+    kernel.parts = _parts(facts, kernel)
+    free = facts.free(kernel.members[0])
+    kernel.bands = tuple(free[a] for a in kernel.members[0].attrs.get("bands", ()) if a in free)
+    if kernel.contraction:
+        kernel.taps = _taps(facts, kernel.members[0])
+    collapse(kernel)
+    lane = layout.lane.get(kernel.members[0])
+    if lane is None:
+        tile(kernel, target)
+    else:
+        cut_contraction(kernel, target, lane)
 
 
 def _facts_of(graph: Graph, facts: Facts) -> Facts:

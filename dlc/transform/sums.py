@@ -100,14 +100,16 @@ def _around_mean(node: Node, x: Node) -> Node | None:
 
 def _counts(number: Node, count: Size, op: str) -> bool:
     """Whether to `div` or `mul` by a number is to divide by the count."""
+    rounding = 2.0**-24 if number.type.dtype == "f32" else 2.0**-53
     while number.op == "cast":
         (number,) = number.args
     if number.op == "size":
         return op == "div" and bool(number.attrs["value"] == count)
-    if number.op != "const" or not count.constant:
+    known = count.constant
+    if number.op != "const" or not known or known * rounding > 1:
         return False
     value = float(number.attrs["value"])
-    return isclose(value, count.constant if op == "div" else 1 / count.constant, rel_tol=1e-6)
+    return value == known if op == "div" else isclose(value * known, 1, rel_tol=rounding)
 
 
 SUMS: tuple[Rewrite, ...] = (

@@ -80,8 +80,23 @@ def test_batches_that_are_split_or_meet_tables_have_right_results(graph):
     np.testing.assert_allclose(got, interpret(graph, feeds)["out"], rtol=1e-6)
 
 
-@pytest.mark.parametrize("text", [NET.format(size=""), NET.format(size=" = 1")])
-def test_batches_of_any_size_and_of_one_stay(text):
+SCORES = """axis S = 32, D = 8, P = S
+
+model Net(x: f32[S, D]) -> f32[S, P]:
+    return softmax(dot(x, rename(x, S -> P), over=D), over=P)
+"""
+VECTOR = """axis D = 4096
+
+model Net(x: f32[D]) -> f32[D]:
+    return softmax(x, over=D)
+"""
+
+
+@pytest.mark.parametrize(
+    "text", [NET.format(size=""), NET.format(size=" = 1"), SCORES, VECTOR],
+    ids=["any size", "one", "scores of a sequence", "vector"],
+)  # fmt: skip
+def test_batches_of_any_size_and_of_one_and_what_is_none_stay(text):
     graph = graph_of(text)
     assert opened(graph)[0] is graph
 

@@ -69,3 +69,21 @@ def test_rows_are_the_same_for_any_threads(rows):
             assert np.array_equal(program.run({"x": x})[name], want[name]), threads
     finally:
         pool.set_threads(None)
+
+
+@pytest.mark.parametrize(("rows", "columns"), [(16, 16), (20, 24)])
+def test_a_lane_around_reduced_loops_asks_for_nothing(rows, columns):
+    """What is printed before those loops is not what they read."""
+    text = f"""axis N, T = {columns}, E = {rows}
+
+model Net(x: f32[N, E, T]) -> f32[N, E]:
+    return x |> LayerNorm(E) |> mean(T)
+"""
+    graph = lower(check_file(Source("m.dl", text)).models["Net"].graph)
+    feeds = {n.attrs["name"]: np.ones([s.value({"N": 5}) for s in n.type.sizes], np.float32)
+             for n in graph.inputs}  # fmt: skip
+    feeds["x"] = np.random.default_rng(0).normal(size=(5, rows, columns)).astype(np.float32)
+    got = run_generated(generate(graph, host()), graph, feeds, 2)
+    want = interpret(graph, feeds)
+    (name,) = want
+    np.testing.assert_allclose(got[name], want[name], rtol=1e-4, atol=1e-5)

@@ -72,3 +72,11 @@ def test_distances_from_another_mean_are_no_variance():
     v = variance(x, (N, Y, X), count_of(x, (N, Y, X)), around=other)
     graph = lower(Graph((x, other), {"v": v}))
     assert with_moments(find_facts(graph)) is graph
+
+
+@pytest.mark.parametrize("axes", [(Y,), (N, Y)])
+def test_means_that_differ_within_an_image_are_none(axes):
+    x = images()
+    share = input_node("y", TensorType.of("f32", [(a, x.type.size(a)) for a in axes]), "data")
+    graph = lower(Graph((x, share), {"v": variance(x, (N, Y, X), share)}))
+    assert with_moments(find_facts(graph)) is graph

@@ -138,6 +138,15 @@ def test_what_is_around_its_mean_sums_to_nothing(mean, sums):
     np.testing.assert_allclose(got, interpret(graph_of(node), feeds)["y"], atol=1e-6)
 
 
+@pytest.mark.parametrize("dtype", ["f32", "f64"])
+def test_a_count_that_is_one_less_is_no_mean(dtype):
+    kind = TensorType(dtype, ((N, Size.of(2_000_000)),))
+    x = input_node("x", kind)
+    for number, sums in ((2e6, 0), (2e6 - 1, 2)):
+        node = summed(build.sub(x, build.div(summed(x), number)))
+        assert len([n for n in order([found(node)]) if n.op == "reduce_sum"]) == sums
+
+
 def test_what_is_around_another_mean_keeps_its_sum():
     x, g, *_ = inputs()
     away = build.sub(x, build.div(summed(g), 6.0))
