@@ -69,10 +69,10 @@ class _Lowering:
         self.key[node] = (level, loops, frozenset())
 
     def share(self) -> None:
-        """Maps join the loops of a reduction of their level."""
+        """Maps join the loops of a reduction of their level; not a reduction over one element."""
         reductions = [k for k in self.key.values() if k[2]]
         for node, key in self.key.items():
-            if not key[2]:
+            if not key[2] and not reduces(node):
                 twins = (k for k in reductions if k[0] == key[0] and k[1] | k[2] == key[1])
                 self.key[node] = next(twins, key)
 

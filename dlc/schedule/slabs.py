@@ -30,7 +30,6 @@ BUFFERS = 48
 """The most buffers of a kernel in a chain: a thread has arguments of its own for each slab."""
 WORTH = 1 << 20
 """Bytes between the kernels of a chain that are worth it, for a typical size of the axis."""
-
 WORTH_ALONE = 1 << 16
 """The same for one kernel with results that it alone reads: it only calls more often."""
 
