@@ -16,12 +16,15 @@ from math import prod
 
 from dlc.graph import Axis, Graph, Node, Size, rebuilt, rewrite
 from dlc.ops import build as b
-from dlc.schedule.facts import Facts
+from dlc.schedule.facts import Facts, volume
 from dlc.schedule.parts import WHOLE
 from dlc.schedule.reduction import is_view
 
 ELEMENTS = 32
 """Images of fewer elements a channel are summed as before: their moments would be much memory."""
+NEAR = 1 << 20
+"""Elements of an image, all channels, that the caches hold. Larger ones are summed as before too:
+nothing would be saved, and a small batch of them has too few images for many threads."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,9 +108,10 @@ def _pair(node: Node) -> _Pair | None:
 
 
 def _suits(facts: Facts, pair: _Pair) -> bool:
-    """Whether each image is in memory, and large."""
+    """Whether each image is in memory, large enough, and small enough for the caches."""
+    image = pair.elements * volume(pair.total.type.sizes)
     x = pair.total.args[0]
     while is_view(x) and len(x.args) == 1 and "copy" not in x.attrs:
         x = x.args[0]
     known = facts.stored(x) and pair.total.type.dtype in ("f32", "f64")
-    return known and len(pair.batch) == 1 and pair.elements >= ELEMENTS
+    return known and len(pair.batch) == 1 and pair.elements >= ELEMENTS and image <= NEAR

@@ -56,10 +56,11 @@ def test_no_row_reads_the_batch_a_second_time():
     assert len(readers) == 1
 
 
-def test_a_batch_without_images_and_small_images_are_summed_as_before():
+def test_a_batch_without_images_small_images_and_huge_ones_are_summed_as_before():
     for graph in (
         graph_of(images(), (N,)),
         graph_of(images((5, 6))),
+        graph_of(images((512, 512))),
         graph_of(images(rows=Size.of(8))),
         graph_of(images(dtype="f16")),
     ):
