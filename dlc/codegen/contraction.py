@@ -48,7 +48,7 @@ class ContractionPrinter(UnitPrinter):
             self.find_ends(iter)
         self.chunks(list(blocks.chunks), [])
         if blocks.sums is not None:
-            self.tile = {}
+            self.tile = {i: self.kernel.tile[i] for i in self.kernel.folds}
             order = sorted(self.kernel.outer, key=lambda i: i == self.kernel.lane)
             self.elements(order, self.follow_sums)
         self.scopes.pop()
@@ -210,6 +210,9 @@ class ContractionPrinter(UnitPrinter):
         if not iters:
             inside()
             return
+        if self.unrolled(iters[0]):
+            self.elements(iters[1:], inside)
+            return
         step = self.lanes if iters[0] == self.kernel.lane else 1
         self.over(iters[0], step, lambda: self.elements(iters[1:], inside))
 
@@ -220,6 +223,9 @@ class ContractionPrinter(UnitPrinter):
             return
         iter, rest = iters[0], iters[1:]
         step = self.tile.get(iter, 1)
+        if self.unrolled(iter):
+            self.tiles(rest)
+            return
         if iter == self.kernel.lane:
             rows = (partial(self.tiles, rest), partial(self.known_rows, rest))
             self.columns(step, self.cut.last, lambda: _all([self.stage_panel, *rows]))
@@ -377,16 +383,17 @@ class ContractionPrinter(UnitPrinter):
         """Everything after the sums, from registers."""
         self.store(self.product.after)
         for nest in self.kernel.nests[1:]:
-            self.store([s for s in nest.body if isinstance(s, Store)])
+            self.reduce(nest)
 
     def follow_sums(self) -> None:
-        """Everything after the sums, from memory, for one vector."""
+        """Everything after the sums, from memory, for one vector, or one window of them."""
         (s,) = self.product.body
         sums = self.cut.sums
         assert isinstance(s, Accumulate)
         assert sums is not None
-        where = self.scalar(self.cut.sums_at, {})
-        self.line(f"{self.acc(s, {})} = load_{sums.dtype}(sums, {where})")
+        for coords in self.sum_coords(s):
+            where = self.scalar(self.cut.sums_at, coords)
+            self.line(f"{self.acc(s, coords)} = load_{sums.dtype}(sums, {where})")
         self.follow()
 
 

@@ -183,6 +183,11 @@ class Printer(Sums):
     def reduce(self, nest: Nest) -> None:
         """Accumulators, the reduced loops, and the stores after them."""
         sums = [s for s in nest.body if isinstance(s, Accumulate)]
+        if all(map(self.unrolled, nest.reduced)):
+            self.fold_tile(sums, nest.reduced)
+            self.store([s for s in nest.body if isinstance(s, Store)])
+            self.store(nest.after)
+            return
         for s in sums:
             self.start(s)
         if len(nest.reduced) > 1 and self.two_level(nest):

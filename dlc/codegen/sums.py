@@ -5,6 +5,7 @@ from __future__ import annotations
 from dlc.codegen.text import Coords
 from dlc.codegen.values import Values
 from dlc.graph import FLOATS
+from dlc.schedule.index import Iter
 from dlc.schedule.kernel import Accumulate, Nest
 
 NOWHERE = 2**31 - 1
@@ -76,6 +77,16 @@ class Sums(Values):
         where = self.value(s.position, coords)
         self.better(s, self.acc(s, coords), self.acc(s, coords, "at_"), value, where, mask)
 
+    def later(self, s: Accumulate, acc: str, place: str, value: str, where: str) -> None:
+        """Take a value from behind where it is more extreme."""
+        hit, worse = self.fresh("hit"), "le" if s.f == "argmax" else "ge"
+        better = f"not_({worse}({value}, {acc}))"  # and where one of them is a NaN
+        if s.expr.dtype in FLOATS:
+            better = f"and_({better}, not_(is_nan({acc})))"
+        self.line(f"{hit} = {better}")
+        self.line(f"{acc} = select({hit}, {value}, {acc})")
+        self.line(f"{place} = select({hit}, {where}, {place})")
+
     def better(
         self, s: Accumulate, acc: str, place: str, value: str, where: str, mask: str | None
     ) -> None:
@@ -100,6 +111,47 @@ class Sums(Values):
             self.line(f"{hit} = and_({hit}, {mask})")
         self.line(f"{acc} = {new}")
         self.line(f"{place} = select({hit}, {where}, {place})")
+
+    def fold_tile(self, sums: list[Accumulate], loops: list[Iter]) -> None:
+        """Reduces loops of which the tile holds every place, in the order of the places."""
+        best = {s.expr: s for s in sums if s.position is not None}
+        for s in sorted(sums, key=lambda s: s.position is None):
+            twin = best.get(s.expr)
+            if twin is not None and twin.f == f"arg{s.f}":  # the best is known with its place
+                for kept, _ in self.windows(s, loops):
+                    self.line(f"{self.acc(s, kept)} = {self.acc(twin, kept)}")
+            else:
+                self.fold_windows(s, loops)
+        for s in best.values():
+            for kept, _ in self.windows(s, loops):
+                self.line(f"{self.acc(s, kept)} = {self.acc(s, kept, 'at_')}")
+
+    def windows(self, s: Accumulate, loops: list[Iter]) -> list[tuple[Coords, list[Coords]]]:
+        """The places of other loops, each with all places of these."""
+        found: dict[str, tuple[Coords, list[Coords]]] = {}
+        for coords in self.sum_coords(s):
+            kept = {i: c for i, c in coords.items() if i not in loops}
+            found.setdefault(self.suffix(kept), (kept, []))[1].append(coords)
+        return list(found.values())
+
+    def fold_windows(self, s: Accumulate, loops: list[Iter]) -> None:
+        """Reduces the places of each window."""
+        for kept, (first, *rest) in self.windows(s, loops):
+            acc, place = self.acc(s, kept), self.acc(s, kept, "at_")
+            self.line(f"{acc} = {self.value(s.expr, first)}")
+            if s.position is None:
+                for coords in rest:
+                    value = self.value(s.expr, coords)
+                    self.line(f"{acc} = {self.combine(s, acc, value)}")
+                continue
+            self.line(f"{place} = {self.value(s.position, first)}")
+            numbers = [self.fixed(s.position.offset, coords) or 0 for coords in (first, *rest)]
+            for coords in rest:
+                value, where = self.value(s.expr, coords), self.value(s.position, coords)
+                if numbers == sorted(set(numbers)) and s.expr.dtype != "bool":
+                    self.later(s, acc, place, value, where)
+                else:
+                    self.better(s, acc, place, value, where, None)
 
     def fold(self, s: Accumulate, nest: Nest) -> None:
         """Over the lanes, and over the tile of the lane axis, when that axis was reduced."""

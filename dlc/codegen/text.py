@@ -138,6 +138,12 @@ class KernelText:
         for place in cartesian(*steps):
             yield dict(zip(held, place, strict=True))
 
+    def unrolled(self, iter: Iter) -> bool:
+        """Whether the tile holds every place of a loop that a nest reduces: it has no variable."""
+        reduced = iter in self.kernel.folds or iter not in self.kernel.outer
+        held = iter in self.tile and self.tile[iter] == iter.size.constant
+        return held and reduced and iter != self.kernel.lane
+
     def innermost(self, iter: Iter) -> bool:
         """Whether places of a tile are gone through along this loop before others."""
         return iter == self.kernel.lane
@@ -155,6 +161,8 @@ class KernelText:
     def iter_text(self, iter: Iter, coords: Coords) -> str:
         """A loop variable at a place of the tile."""
         shift = coords.get(iter, 0)
+        if self.unrolled(iter):
+            return str(shift)
         if shift and iter in self.clamped:
             return f"{self.name(iter)}_{shift}"
         return f"{self.name(iter)} + {shift}" if shift else self.name(iter)

@@ -226,6 +226,8 @@ class Values(KernelText):
             here = coords
             if isinstance(atom, Iter) and atom not in self.clamped:
                 shift, here = shift + coefficient * coords.get(atom, 0), {}
+                if self.unrolled(atom):
+                    continue
             text, k = self.atom(atom, here), self.size(coefficient)
             if k == "1":
                 parts.append(text)

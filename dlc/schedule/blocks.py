@@ -162,8 +162,8 @@ def _alone(product: Product, blocks: Blocks) -> None:
 def _epilogue(kernel: Kernel) -> int:
     """Vector operations that follow the sums of a tile."""
     follows = [*kernel.nests[0].after, *(s for n in kernel.nests[1:] for s in n.body)]
-    rows = prod(n for i, n in kernel.tile.items() if i != kernel.lane)
-    return rows * sum(s.expr.cost for s in follows)
+    rows = {i: n for i, n in kernel.tile.items() if i != kernel.lane}
+    return sum(prod(n for i, n in rows.items() if i in s.expr.deps) * s.expr.cost for s in follows)
 
 
 def _keep_sums(kernel: Kernel, blocks: Blocks) -> None:

@@ -92,6 +92,8 @@ class Facts:
     """The names of loops over parts of axes: of the axis, the sizes, and the place among them."""
     given: dict[Axis, Axis] = field(default_factory=dict)
     """The names of loops over the axes of inputs: those that share an axis share its loop."""
+    walked: dict[tuple[Node, Axis], Axis] = field(default_factory=dict)
+    """The names of loops over axes of what reductions share as their operand."""
     _free: dict[Node, dict[Axis, Iter]] = field(default_factory=dict)
     _producers: dict[Node, tuple[Node, ...]] = field(default_factory=dict)
 
@@ -369,7 +371,7 @@ def _read(facts: Facts, node: Node) -> None:
         names = facts.canon.setdefault(owner, {})
         name = axis if axis == PART else _inherited(facts, iter, found, taken)
         name = name or _part_of(facts, iter, found, taken)
-        names[axis] = name if name is not None else Axis(axis.name, -next(_unique))
+        names[axis] = name if name is not None else _new_name(facts, owner, axis)
         taken.add(names[axis])
     loops = {i: facts.loop(o, a, i.size) for o, a, i in every}
     if all(r.plain for r in readings):
@@ -384,6 +386,14 @@ def _read(facts: Facts, node: Node) -> None:
                 facts.windowed.add(facts.loop(reading.source, axis, Size.of(1)).axis)
             if not simple:
                 facts.windowed |= {i.axis for i in index.iters}
+
+
+def _new_name(facts: Facts, owner: Node, axis: Axis) -> Axis:
+    """The name of a loop that none inherits: reductions of one operand share those."""
+    new = Axis(axis.name, -next(_unique))
+    if reduces(owner) and len(owner.args) == 1:
+        return facts.walked.setdefault((owner.args[0], axis), new)
+    return new
 
 
 def scatter_env(node: Node, env: Env, loop: Loops) -> Env:

@@ -99,6 +99,9 @@ def _new_kernel(state: Grouping, node: Node) -> Kernel:
     outer = list(outer_axes(state.facts, node).values())
     kernel = Kernel(f"k{len(state.kernels)}", [node], _by_stride(state, node, outer))
     kernel.contraction = node in state.layout.lane
+    if kernel.contraction:
+        free = state.facts.free(node)
+        kernel.folds = tuple(free[axis] for axis in node.attrs.get("windows", ()))
     rows = node.op == "argsort" and len(outer) < len(state.facts.free(node))
     kernel.template = "sort" if rows else "nests"
     lower(state.facts, kernel, state.buffer_of)
@@ -108,12 +111,14 @@ def _new_kernel(state: Grouping, node: Node) -> Kernel:
 
 def _join(state: Grouping, kernel: Kernel, node: Node) -> bool:
     facts = state.facts
-    outer = [i for i in kernel.outer if i in facts.free(node).values()]
+    loops = {*facts.free(node).values(), *kernel.folds}
+    outer = [i for i in kernel.outer if i in loops]
     if not _alike(state, kernel, node) or not _loops_suit(state, kernel, node, outer):
         return False
     if any(k is not kernel and state.depends(k, kernel) for k in state._homes(node)):
         return False
-    trial = Kernel(kernel.name, [*kernel.members, node], outer, contraction=kernel.contraction)
+    trial = Kernel(kernel.name, [*kernel.members, node], outer)
+    trial.contraction, trial.folds = kernel.contraction, kernel.folds
     try:
         lower(facts, trial, state.buffer_of)
     except NoFit:
@@ -141,13 +146,17 @@ def _alike(state: Grouping, kernel: Kernel, node: Node) -> bool:
 def _loops_suit(state: Grouping, kernel: Kernel, node: Node, outer: list[Iter]) -> bool:
     """Whether enough is left of a kernel in these outer loops, which a node shares with it."""
     whole = len(outer) == len(kernel.outer)
-    same = whole and set(outer) == set(state.facts.free(node).values())
+    own = set(state.facts.free(node).values())
+    same = whole and set(outer) == own
     if any("apart" in m.attrs for m in (node, *kernel.members)) and not same:
         return False
     if "part" in node.attrs and not whole:
         return False
+    if kernel.contraction and reduces(node):
+        folded = {*state.facts.reduction(node).iters} == {*kernel.folds}
+        return folded and own | {*kernel.folds} == set(kernel.outer)
     if kernel.contraction:
-        return same and not reduces(node)
+        return same or (whole and own == set(outer) - {*kernel.folds})
     free = [*state.facts.free(node).values()]
     most = max(_units(state, node, kernel.outer), _units(state, node, free))
     return _units(state, node, outer) >= min(ROWS, most)

@@ -247,6 +247,8 @@ class Kernel:
     """The chain it is part of; its run-time axis is then the first of `units`."""
     inner: Inner | None = None
     """The inner chain it is part of; the loop that it cuts is then the second of `units`."""
+    folds: tuple[Iter, ...] = ()
+    """Outer loops that later nests reduce: the tile of a contraction holds all of them."""
     spans: tuple[Span, ...] = ()
 
     @property

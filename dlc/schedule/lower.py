@@ -46,9 +46,10 @@ class _Lowering:
             reduced = [i for a in node.attrs["over"] for i in env[a].iters]
         else:
             reduced = []
-        if any(self.outer(i) for i in reduced):
+        folds = {*self.kernel.folds}
+        if any(self.outer(i) for i in reduced if i not in folds):
             raise NoFit
-        if not set(self.kernel.outer) <= set(self.facts.free(node).values()):
+        if not set(self.kernel.outer) - folds <= set(self.facts.free(node).values()):
             raise NoFit
         return free, reduced
 

@@ -43,6 +43,7 @@ def choose_tile(product: Product) -> None:
     panels = -(-lane.size.constant // lanes)
     widths = range(1, min(WIDEST, panels) + 1)
     axes = [i for i in rows_of(kernel) if not kernel.bands or i.size.constant is not None]
+    axes = [i for i in axes if i not in kernel.folds]
     vectors, rows = _best(product, panels, widths, axes)
     kernel.tile = {lane: vectors * lanes} | rows
     tiled = [i for i in kernel.outer if i in kernel.tile and i != lane]
@@ -86,7 +87,7 @@ def known_rows(product: Product) -> dict[Iter, int]:
     if tiled:
         return tiled
     vectors = kernel.tile[product.lane] // product.target.lanes
-    known = [i for i in rows_of(kernel) if i.size.constant is not None]
+    known = [i for i in rows_of(kernel) if i.size.constant is not None and i not in kernel.folds]
     return _best(product, vectors, range(vectors, vectors + 1), known)[1]
 
 
@@ -96,8 +97,10 @@ def _best(
     """Vectors along the lanes, and rows, of the best tile for so many vectors in all."""
     best: tuple[float, int, int] | None = None
     found: tuple[int, dict[Iter, int]] = (widths[0], {})
+    whole = {i: i.size.constant or 1 for i in product.kernel.folds}
     for vectors in widths:
         for rows in _row_tiles(axes):
+            rows = whole | rows
             if _registers(product, rows, vectors) >= product.target.registers:
                 continue
             cost = _cost(product, rows, vectors)

@@ -17,6 +17,7 @@ from dlc.schedule.moments import with_moments
 from dlc.schedule.outer import with_outer_products
 from dlc.schedule.parts import with_parts
 from dlc.schedule.phases import taps_at, unwindows, with_phases
+from dlc.schedule.pools import with_windows
 from dlc.schedule.reduction import reduced_axes
 from dlc.schedule.slabs import with_chains
 from dlc.schedule.tile import Target, tile
@@ -66,6 +67,7 @@ def _rewritten(graph: Graph, target: Target) -> Facts:
     facts = _facts_of(with_phases(facts), facts)
     facts = _facts_of(with_moments(facts), facts)
     facts = _facts_of(with_winograd(facts, target), facts)
+    facts = _facts_of(with_windows(facts, target), facts)
     return find_readings(_facts_of(with_parts(facts, target.lanes), facts))
 
 

@@ -217,9 +217,20 @@ def _tile_choices(kernel: Kernel) -> None:
                 for test in expr.tests if expr.op == "inside" else ():
                     for iter, count in _deciding(test.index):
                         found[iter] = max(count, found.get(iter, 1))
-    found = {i: n for i, n in found.items() if i in kernel.outer and i != kernel.lane}
+    useful = {*kernel.outer, *_held(kernel, found)} - {kernel.lane}
+    found = {i: n for i, n in found.items() if i in useful}
     if prod(found.values()) <= CHOICES:
         kernel.tile |= found
+
+
+def _held(kernel: Kernel, found: dict[Iter, int]) -> set[Iter]:
+    """Reduced loops that can stand in the tile: it holds all loops of every nest that has them."""
+    whole = {i for i, n in found.items() if n == i.size.constant and i != kernel.lane}
+    inner = [{*nest.free, *nest.reduced} for nest in kernel.nests]
+    for nest, loops in zip(kernel.nests, inner, strict=True):
+        if nest.free or not loops <= whole:
+            whole -= loops
+    return {i for i in whole if all(not loops & whole or loops <= whole for loops in inner)}
 
 
 def _deciding(index: Affine) -> Iterator[tuple[Iter, int]]:

@@ -35,6 +35,7 @@ from dlc.schedule.convolutions import (
     forward,
 )
 from dlc.schedule.facts import Facts
+from dlc.schedule.pools import pools_of
 from dlc.schedule.reduction import is_view
 from dlc.schedule.tile import Target
 
@@ -68,13 +69,14 @@ class _Rule:
         found: Mapping[Node, Convolution],
         sums: Mapping[Node, WeightGradient],
     ) -> None:
-        self._found, self._sums = found, sums
+        self._facts, self._found, self._sums = facts, found, sums
         self._by_gradient = {c.x: c for c in found.values() if c.sides[0].flipped}
         given = {n for n in facts.nodes if n.op in ("input", "table")}
         read = {p for n in [*found, *sums] for p in facts.sources(n)} - given
         self._again = {p for p in read if facts.quick(p)}
         self._kept = read - self._again
         self._outside = given | facts.outputs | self._again
+        self._bands: dict[Node, tuple[Axis, ...]] = {}
         self._new: dict[Node, Node] = {}
         self._copies: dict[Node, Node] = {}
         self._tiles: dict[tuple[Node, tuple[Side, ...]], _Tiles] = {}
@@ -84,17 +86,28 @@ class _Rule:
         with build.origin(node.spans, node.path):
             if node in self._found:
                 c = self._found[node]
-                made = _transformed(c, self._tiles_of(c), self._new.get(c.weight, c.weight))
+                weight = self._new.get(c.weight, c.weight)
+                made = _transformed(c, self._tiles_of(c), weight, whole=self._pooled(c))
             elif node in self._sums:
                 s = self._sums[node]
                 made = _summed(s, self._tiles_of(s.met(self._by_gradient)), self._pairs_of(s.x))
             else:
                 made = rebuilt(node, args)
+        if bands := self._bands.get(node):
+            made = _with(made, bands=bands)
         if node in self._kept:
-            attrs = {**made.attrs, "copy": True}
-            made = Node(made.op, made.args, made.type, attrs, made.spans, made.path)
+            made = _with(made, copy=True)
         self._new[node] = made
         return made
+
+    def _pooled(self, c: Convolution) -> bool:
+        """Whether only maxima or sums of a tile's results are read; these go along its bands."""
+        pools, sides = pools_of(self._facts, c.node), c.result_axes
+        if pools is None or pools.windows != dict.fromkeys(sides, TILE):
+            return False
+        for node, names in pools.names.items():
+            self._bands[node] = tuple(names[axis] for axis in c.band_axes())
+        return True
 
     def _tiles_of(self, c: Convolution) -> _Tiles:
         """The gradient by x and that by the weights share the tiles of what both are made of."""
@@ -117,6 +130,11 @@ class _Rule:
         cut = any((n.constant or 0) % TILE for n in x.type.sizes)
         again = _source(x) in self._again and not cut
         return _rebuilt(x, self._new) if again else self._copied(x)
+
+
+def _with(node: Node, **attrs: object) -> Node:
+    """A node with attributes for the scheduler."""
+    return Node(node.op, node.args, node.type, {**node.attrs, **attrs}, node.spans, node.path)
 
 
 def _in_order(c: Convolution) -> tuple[Side, ...]:
@@ -185,8 +203,11 @@ def _tiles(c: Convolution, x: Node) -> _Tiles:
     return replace(made, node=made.stored(x, c.channel, made.bands))
 
 
-def _transformed(c: Convolution, x: _Tiles, weight: Node) -> Node:
-    """The convolution as products of tiles with transformed weights."""
+def _transformed(c: Convolution, x: _Tiles, weight: Node, *, whole: bool) -> Node:
+    """The convolution as products of tiles with transformed weights.
+
+    Where whole tiles are reduced, what reduces them computes the results.
+    """
     outs = [Axis("tile_out", -next(_unique)) for _ in c.sides]
     for side, element in zip(c.sides, x.ins, strict=True):
         weight = _combined(weight, side.tap, _flipped(_WEIGHT, side), element)
@@ -202,10 +223,9 @@ def _transformed(c: Convolution, x: _Tiles, weight: Node) -> Node:
         y = _combined(y, element, _RESULT, out)
         y = build.slice(build.merge(y, (side.axis, out), side.axis), side.axis, start=0, size=size)
     y = build.rename(y, {a: now for a, now in c.names.items() if y.type.has(a)})
-    within = c.band_tiles() and c.band_tiles() < (x.counts[1][1].constant or 0)
-    held = x.counts if within else x.counts[:1] if x.bands else ()
-    along = [c.names.get(axis, axis) for axis, _ in held]
-    return _stored(y, c.node.type.axes, c.names.get(free, free), along)
+    if whole:
+        return build.broadcast(y, c.node.type.dims)
+    return _stored(y, c.node.type.axes, c.names.get(free, free), c.band_axes())
 
 
 def _summed(s: WeightGradient, gradient: _Tiles, x: Node) -> Node:

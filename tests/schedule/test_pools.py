@@ -1,0 +1,130 @@
+"""Products of which only whole windows are read reduce these windows in registers."""
+
+import numpy as np
+import pytest
+from native_runs import run_generated
+
+from dlc.codegen.machine import host
+from dlc.codegen.program import generate
+from dlc.graph import Axis, Graph, Size, TensorType, input_node
+from dlc.ops import build as b
+from dlc.reference.interpreter import interpret
+from dlc.schedule import pools
+from dlc.schedule.schedule import schedule
+from dlc.schedule.tile import Target
+from dlc.transform.pipeline import lower
+from dlc.transform.precision import widen
+
+N, C, D, Y, X, PY, PX, KY, KX = (Axis(a) for a in ("N", "C", "D", "Y", "X", "PY", "PX", "KY", "KX"))
+ROWS = Size.symbol("N")
+
+
+def convolution(channels, columns, image, kernel):
+    x = input_node("x", TensorType.of("f32", ((N, ROWS), (C, channels), (Y, image), (X, image))))
+    dims = ((C, channels), (KY, kernel), (KX, kernel), (D, columns))
+    w = input_node("w", TensorType.of("f32", dims), "param")
+    bias = input_node("b", TensorType.of("f32", ((D, columns),)), "param")
+    pad = kernel // 2
+    rows = b.window(x, Y, KY, kernel, before=pad, after=pad)
+    y = b.dot(b.window(rows, X, KX, kernel, before=pad, after=pad), w, (C, KY, KX))
+    return x, w, bias, b.add(y, bias)
+
+
+def windows(y, image, pool):
+    for axis, tap, size in ((Y, PY, pool[0]), (X, PX, pool[1])):
+        y = b.split(y, axis, ((axis, image // size), (tap, size)))
+    return y
+
+
+def rectified(y):
+    zero = b.const(0, "f32")
+    return b.where(b.le(y, zero), zero, y)
+
+
+def kernels_with(graph, *ops):
+    """Of each kernel the ops of its members that are among these."""
+    kernels = schedule(graph, Target(host().lanes, host().registers)).kernels
+    found = [[m.op for m in k.members if m.op in ops] for k in kernels]
+    return [ops for ops in found if ops]
+
+
+def compare(graph, rows):
+    rng = np.random.default_rng(3)
+    shapes = {n.attrs["name"]: [s.value({"N": rows}) for s in n.type.sizes] for n in graph.inputs}
+    feeds = {name: rng.uniform(-1, 1, shape).astype(np.float32) for name, shape in shapes.items()}
+    want = interpret(widen(graph), {k: v.astype(np.float64) for k, v in feeds.items()})
+    generated = generate(graph, host())
+    one = run_generated(generated, graph, feeds, checked=True)
+    three = run_generated(generated, graph, feeds, threads=3)
+    for name, value in want.items():
+        assert np.abs(one[name] - value).max() <= 1e-5 * np.abs(value).max(), name
+        assert np.array_equal(one[name], three[name]), name
+
+
+SHAPES = [  # channels, columns, image, pool, kernel, rows
+    (1, 32, 28, (2, 2), 3, 5),
+    (3, 20, 12, (2, 3), 5, 2),
+    (5, 16, 12, (3, 2), 1, 1),
+    (40, 24, 12, (4, 2), 5, 7),
+    (70, 40, 8, (2, 2), 7, 3),
+    (3, 5, 6, (3, 3), 3, 4),
+]
+
+
+@pytest.mark.parametrize(("channels", "columns", "image", "pool", "kernel", "rows"), SHAPES)
+def test_several_reductions_of_one_product(
+    channels, columns, image, pool, kernel, rows, monkeypatch
+):
+    monkeypatch.setattr(pools, "PASS", 1e9)
+    x, w, bias, y = convolution(channels, columns, image, kernel)
+    y = windows(y, image, pool)
+    best = rectified(b.reduce_max(y, (PY, PX)))
+    outputs = {"best": best, "place": b.argmax(y, (PY, PX))}
+    outputs["mean"] = b.mul(b.reduce_sum(y, (PY, PX)), b.const(0.25, "f32"))
+    graph = lower(Graph((x, w, bias), outputs))
+    assert len(kernels_with(graph, "dot", "reduce_max", "argmax", "reduce_sum")) == 1
+    compare(graph, rows)
+
+
+def test_training_through_a_maximum_needs_the_windows_alone():
+    x, w, bias, y = convolution(1, 32, 28, 3)
+    best = rectified(b.reduce_max(windows(y, 28, (2, 2)), (PY, PX)))
+    loss = b.reduce_sum(b.mul(best, best), best.type.axes)
+    graph = lower(Graph((x, w, bias), {"loss": loss, "dw": b.grad(loss, w)}))
+    found = kernels_with(graph, "dot", "argmax", "reduce_max")
+    assert ["argmax", "dot", "reduce_max"] in map(sorted, found)
+    compare(graph, 9)
+
+
+def test_a_product_that_is_read_elsewhere_too_stays():
+    x, w, bias, y = convolution(3, 32, 12, 3)
+    best = b.reduce_max(windows(y, 12, (2, 2)), (PY, PX))
+    graph = lower(Graph((x, w, bias), {"best": best, "mean": b.reduce_sum(y, (Y, X))}))
+    assert ["dot", "reduce_max"] not in kernels_with(graph, "dot", "reduce_max")
+    compare(graph, 2)
+
+
+def test_long_sums_stay():
+    """Their tiles would be other ones than the best, and meet the zeros around x."""
+    x, w, bias, y = convolution(32, 64, 8, 5)
+    graph = lower(Graph((x, w, bias), {"y": b.reduce_max(windows(y, 8, (2, 2)), (PY, PX))}))
+    assert ["dot", "reduce_max"] not in kernels_with(graph, "dot", "reduce_max")
+
+
+def test_windows_with_more_places_than_registers_stay():
+    x, w, bias, y = convolution(3, 32, 12, 3)
+    graph = lower(Graph((x, w, bias), {"y": b.reduce_max(windows(y, 12, (6, 6)), (PY, PX))}))
+    assert ["dot", "reduce_max"] not in kernels_with(graph, "dot", "reduce_max")
+    compare(graph, 2)
+
+
+@pytest.mark.parametrize(
+    ("channels", "columns", "image", "rows"), [(16, 32, 12, 3), (32, 16, 32, 2)]
+)
+def test_tiles_that_are_windows_are_reduced_where_they_are_made(channels, columns, image, rows):
+    x, w, bias, y = convolution(channels, columns, image, 3)
+    best = rectified(b.reduce_max(windows(b.tanh(y), image, (2, 2)), (PY, PX)))
+    graph = lower(Graph((x, w, bias), {"best": best}))
+    assert kernels_with(graph, "dot", "reduce_max", "broadcast")[-1] == ["reduce_max"]
+    assert len(kernels_with(graph, "dot", "broadcast", "reduce_max")) == 5  # x, w, tiles, dot
+    compare(graph, rows)
