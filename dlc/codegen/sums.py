@@ -114,15 +114,19 @@ class Sums(Values):
 
     def fold_tile(self, sums: list[Accumulate], loops: list[Iter]) -> None:
         """Reduces loops of which the tile holds every place, in the order of the places."""
-        best = {s.expr: s for s in sums if s.position is not None}
-        for s in sorted(sums, key=lambda s: s.position is None):
-            twin = best.get(s.expr)
-            if twin is not None and twin.f == f"arg{s.f}":  # the best is known with its place
-                for kept, _ in self.windows(s, loops):
-                    self.line(f"{self.acc(s, kept)} = {self.acc(twin, kept)}")
-            else:
+        placed = [s for s in sums if s.position is not None]
+        for s in placed:
+            self.fold_windows(s, loops)
+        for s in sums:
+            if s.position is not None:
+                continue
+            twin = next((t for t in placed if (t.f, t.expr) == (f"arg{s.f}", s.expr)), None)
+            if twin is None:
                 self.fold_windows(s, loops)
-        for s in best.values():
+                continue
+            for kept, _ in self.windows(s, loops):  # the best is known with its place
+                self.line(f"{self.acc(s, kept)} = {self.acc(twin, kept)}")
+        for s in placed:
             for kept, _ in self.windows(s, loops):
                 self.line(f"{self.acc(s, kept)} = {self.acc(s, kept, 'at_')}")
 

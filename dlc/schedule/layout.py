@@ -304,6 +304,7 @@ def _best_lane(layout: Layout, node: Node, least: int) -> tuple[float, Iter] | N
     chosen: tuple[float, Iter] | None = None
     order, summed = layout.order(node), facts.reduction(node).iters
     single = {PART, *(n.attrs.get("phase") for n in unwindows(facts, node))}
+    single |= {*node.attrs.get("windows", ())}
     for axis, iter in facts.free(node).items():
         if iter.size.constant is None or iter.size.constant < least or axis in single:
             continue

@@ -40,7 +40,7 @@ def with_windows(facts: Facts, target: Target) -> Graph:
     for node in facts.real:
         if node.op == "dot" and not node.attrs.keys() & {"part", "apart", "copy"}:
             pools = pools_of(facts, node)
-            if pools and _pays(node, pools.windows, target):
+            if pools and pools.windows and _pays(node, pools.windows, target):
                 found[node] = pools.windows
     if not found:
         return facts.graph
@@ -56,7 +56,8 @@ def with_windows(facts: Facts, target: Target) -> Graph:
 
 def _pays(dot: Node, windows: Windows, target: Target) -> bool:
     """Whether it takes less: the tile is another, and meets zeros around x that others skip."""
-    if prod(windows.values()) + OTHERS > target.registers:
+    wide = [n for a, n in dot.type.dims if a not in windows and (n.constant or 0) >= target.lanes]
+    if not wide or prod(windows.values()) + OTHERS > target.registers:
         return False
     steps = volume([dot.args[0].type.size(axis) for axis in dot.attrs["over"]])
     more = OTHER_TILE / min(_met(arg) for arg in dot.args) - 1
@@ -148,7 +149,8 @@ def _reduced(node: Node, user: Node, view: _View) -> Windows | None:
     """The windows that a reduction takes whole."""
     if user.op not in POOLS or {*user.attrs["over"]} != {*view.taps.values()}:
         return None
-    return {axis: node.type.size(tap).constant or 0 for axis, tap in view.taps.items()}
+    sizes = {axis: node.type.size(tap).constant or 0 for axis, tap in view.taps.items()}
+    return {axis: n for axis, n in sizes.items() if n > 1}
 
 
 def _through(user: Node, view: _View) -> _View | None:

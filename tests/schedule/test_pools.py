@@ -67,7 +67,7 @@ SHAPES = [  # channels, columns, image, pool, kernel, rows
     (5, 16, 12, (3, 2), 1, 1),
     (40, 24, 12, (4, 2), 5, 7),
     (70, 40, 8, (2, 2), 7, 3),
-    (3, 5, 6, (3, 3), 3, 4),
+    (3, 17, 6, (3, 3), 3, 4),
 ]
 
 
@@ -79,7 +79,7 @@ def test_several_reductions_of_one_product(
     x, w, bias, y = convolution(channels, columns, image, kernel)
     y = windows(y, image, pool)
     best = rectified(b.reduce_max(y, (PY, PX)))
-    outputs = {"best": best, "place": b.argmax(y, (PY, PX))}
+    outputs = {"best": best, "place": b.argmax(y, (PY, PX)), "worst": b.argmin(y, (PX, PY))}
     outputs["mean"] = b.mul(b.reduce_sum(y, (PY, PX)), b.const(0.25, "f32"))
     graph = lower(Graph((x, w, bias), outputs))
     assert len(kernels_with(graph, "dot", "reduce_max", "argmax", "reduce_sum")) == 1
@@ -102,6 +102,14 @@ def test_a_product_that_is_read_elsewhere_too_stays():
     graph = lower(Graph((x, w, bias), {"best": best, "mean": b.reduce_sum(y, (Y, X))}))
     assert ["dot", "reduce_max"] not in kernels_with(graph, "dot", "reduce_max")
     compare(graph, 2)
+
+
+def test_windows_of_one_and_few_columns_stay():
+    for columns, pool in ((32, (1, 1)), (4, (2, 2))):
+        x, w, bias, y = convolution(1, columns, 28, 3)
+        graph = lower(Graph((x, w, bias), {"y": b.reduce_max(windows(y, 28, pool), (PY, PX))}))
+        assert ["dot", "reduce_max"] not in kernels_with(graph, "dot", "reduce_max")
+        compare(graph, 2)
 
 
 def test_long_sums_stay():
