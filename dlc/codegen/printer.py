@@ -10,11 +10,13 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
 from dlc.codegen.ahead import asked
+from dlc.codegen.streams import FAR, streamed
 from dlc.codegen.sums import Sums
 from dlc.codegen.text import Argument, Coords
-from dlc.graph import Node, Size, product
+from dlc.graph import ITEM_BYTES, Node, Size, product
 from dlc.schedule.index import Affine, Iter, atom_iters
 from dlc.schedule.kernel import Accumulate, Buffer, Expr, Nest, Store
+from dlc.schedule.tile import LINE
 
 TWO_LEVEL = 16
 """An innermost reduced loop at least so long is summed for itself, then added: smaller errors."""
@@ -40,11 +42,18 @@ class Printer(Sums):
         head += [
             f"    {name} = argument(args, {i})" for i, name in enumerate(self.arguments.values())
         ]
+        for buffer, name in self.streams.items():
+            items = FAR // ITEM_BYTES[buffer.dtype]
+            many = f"{self.size(buffer.elements)} >= {items}"
+            head += [
+                f"    {name} = 1 if {self.argument(buffer)} & {LINE - 1} == 0 and {many} else 0"
+            ]
         where = sorted(
             {f"{s.source.path}:{s.line}" for m in self.kernel.members for s in m.spans[:1]}
         )
         note = [f"# {', '.join(describe(m) for m in self.kernel.members)}"]
         note += [f"# {', '.join(where)}"] if where else []
+        self.lines += [f"    streamed({name})" for name in self.streams.values()]
         counts = [self.blocks(i) for i in self.kernel.units]
         text = "\n".join([*note, *head, *self.lines]) + "\n"
         return Printed(text, tuple(self.arguments), product(counts))
@@ -136,8 +145,28 @@ class Printer(Sums):
         """The nests, one after the other."""
         self.scopes.append({})
         for nest in self.kernel.nests:
-            self.loops(nest, list(nest.free), lambda n=nest: self.reduce(n))  # type: ignore[misc]
+            self.past_caches(nest, lambda n=nest: self.nest(n))  # type: ignore[misc]
         self.scopes.pop()
+
+    def nest(self, nest: Nest) -> None:
+        """One nest: its free loops, then the reduced ones."""
+        self.loops(nest, list(nest.free), lambda: self.reduce(nest))
+
+    def past_caches(self, nest: Nest, inside: Callable[[], None]) -> None:
+        """A nest with another form, if it may store past the caches, for where it does."""
+        far = [] if self.flat and not self.full else streamed(self.kernel, nest, self.lanes)
+        if not far:
+            inside()
+            return
+        names = [self.streams.setdefault(b, f"far{len(self.streams)}") for b in far]
+        for buffer in far:
+            self.argument(buffer), self.size(buffer.elements)
+        self.line(f"if {' and '.join(names)}:")
+        self.past = far
+        self.scoped(inside)
+        self.past = []
+        self.line("else:")
+        self.scoped(inside)
 
     def loops(self, nest: Nest, iters: list[Iter], inside: Callable[[], None]) -> None:
         """Nested loops, around what `inside` prints."""
@@ -282,7 +311,8 @@ class Printer(Sums):
         if left is None:
             if s.add:
                 value = f"add(load_{dtype}({base}, {where}), {value})"
-            self.line(f"store_{dtype}({base}, {where}, {value})")
+            name = "stream" if buffer in self.past else "store"
+            self.line(f"{name}_{dtype}({base}, {where}, {value})")
             return
         if s.add:
             before = f"load_masked_{dtype}({base}, {where}, {self.safe(None, coords)})"

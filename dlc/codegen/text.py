@@ -41,6 +41,10 @@ class KernelText:
     """Where loops begin and end for such a sum."""
     full: bool = False
     """Inside a branch where all lanes are inside their axis."""
+    streams: dict[Buffer, str] = field(default_factory=dict)
+    """What may be stored past the caches, and the variables that tell whether it is."""
+    past: list[Buffer] = field(default_factory=list)
+    """What is stored so where lines are printed now."""
 
     def line(self, text: str) -> None:
         """Append a line at the current depth."""

@@ -173,7 +173,7 @@ entry:
   %how = call i64 @word(ptr %trial, i64 0)
   %left = call i64 @word(ptr %trial, i64 1)
   %threads = call i64 @word(ptr %choice, i64 0)
-  %state = call ptr @link(ptr %host, i64 10)
+  %state = call ptr @link(ptr %host, i64 9)
   %own = call i64 @word(ptr %record, i64 12)
   %common = call i64 @word(ptr %state, i64 1)
   %free = icmp eq i64 %own, 0
@@ -342,7 +342,6 @@ entry:
   %call = call ptr @link(ptr %host, i64 3)
   %list.new = call ptr @link(ptr %host, i64 4)
   %list.set = call ptr @link(ptr %host, i64 5)
-  %empty = call ptr @link(ptr %host, i64 9)
   %arguments = call ptr @link(ptr %record, i64 2)
   %count = call i64 @word(ptr %record, i64 15)
   %results = call ptr @link(ptr %record, i64 16)
@@ -357,7 +356,8 @@ one:
   %at = mul i64 %k, $result_words
   %result = getelementptr i64, ptr %results, i64 %at
   %asked = call ptr @link(ptr %result, i64 0)
-  %array = call ptr %call(ptr %empty, ptr %asked)
+  %maker = call ptr @link(ptr %result, i64 3)
+  %array = call ptr %call(ptr %maker, ptr %asked)
   %no.array = icmp eq ptr %array, null
   br i1 %no.array, label %dropped, label %made
 made:

@@ -19,6 +19,7 @@ from dlc.runtime.choice import Choice
 from dlc.runtime.executable import Array, Port, Watch, new_version
 from dlc.runtime.locks import Lock
 from dlc.runtime.native import LOADER
+from dlc.runtime.results import Results
 from dlc.runtime.workspace import Sized, Workspace, size_plan
 from dlc.schedule.plan import Plan, PlanPort, Row
 
@@ -89,6 +90,7 @@ class NativeExecutable:
             (k, b.place == "output", b.port) for k, b in places if b.place in ("input", "output")
         ]
         self._staying = [(k, b.port) for k, b in places if b.place == "bound"]
+        self.results = Results()
         self.bound: dict[str, Array] = {}
         self.binding = aligned_words(1)
         """The number of the present binding, where native code reads it."""
@@ -268,7 +270,7 @@ class NativeExecutable:
             if wanted is not None and _writable(wanted, dtype, shape, arrays):
                 results[name] = wanted
             else:
-                results[name] = np.empty(shape, dtype)
+                results[name] = self.results.array(name, shape, dtype)
         return results
 
     def _place(

@@ -7,7 +7,7 @@ not yet known how runs like these are made best.
 Records are tables of 64-bit words:
 
     head    0 first record, 1 host
-    host    0 type of arrays, 1 to 7 functions of Python, 8 None, 9 `empty`, 10 the pool's state
+    host    0 type of arrays, 1 to 7 functions of Python, 8 None, 9 the pool's state
     record  0 next record, 1 job, 2 arguments, 3 its number, 4 and 5 addresses that stay (how many,
             pairs of a place and an address), 6 where the version of the weights is, 7 and 8 all
             rows (where, how many), 9 and 10 those after the preparing ones, 11 choice, 12 threads
@@ -15,7 +15,7 @@ Records are tables of 64-bit words:
             program's binding is
     input   0 dtype, 1 rank, 2 sizes, 3 and 4 places of its address, 5 bytes of an element, 6 the
             limit that elements have to be below, or 0
-    result  0 the arguments of `empty`, 1 and 2 places of its address
+    result  0 shape and dtype, 1 and 2 places of its address, 3 what makes an array of these
 """
 
 from __future__ import annotations
@@ -124,8 +124,9 @@ class _Record:
         rows = []
         for name, dtype in program.result_dtypes:
             asked, places = (entry.sized.shapes[name], dtype), slots.get((True, name), ())
-            self._kept.append(asked)
-            row = (id(asked), len(places), self._table(places))
+            make = program.results.maker(name, *asked)
+            self._kept += [asked, make]
+            row = (id(asked), len(places), self._table(places), id(make))
             assert len(row) == RESULT_WORDS
             rows.append(row)
         return self._table(rows)
@@ -243,8 +244,8 @@ def _layout_holds() -> bool:
 def _host() -> Array:
     """What native code needs of this process."""
     functions = [_place(getattr(ctypes.pythonapi, name)) for name in _FUNCTIONS]
-    table = aligned_words(11)
-    table[:] = [id(np.ndarray), *functions, id(None), id(np.empty), pool.state_address()]
+    table = aligned_words(10)
+    table[:] = [id(np.ndarray), *functions, id(None), pool.state_address()]
     return table
 
 

@@ -17,6 +17,7 @@ from dlc.graph import ITEM_BYTES, Axis, Graph, Node, Size, TensorType
 from dlc.ops import NUMPY_DTYPES, REGISTRY
 from dlc.reference.feeds import bind_feeds
 from dlc.runtime.executable import Array, Executable, Port, Watch
+from dlc.runtime.results import Results
 
 PART_BYTES = 1 << 26
 """About how much memory the intermediates of one part may take."""
@@ -40,6 +41,7 @@ class InParts:
         self.rows = rows
         self.inputs: tuple[Port, ...] = program.inputs
         self.outputs: tuple[Port, ...] = program.outputs
+        self._results = Results()
 
     def __repr__(self) -> str:
         return f"InParts({self.program!r}, {self.rows.part} rows)"
@@ -67,12 +69,13 @@ class InParts:
             self.program.run(part, None, {name: a[rows] for name, a in results.items()})
         return results
 
-    @staticmethod
-    def _result(port: Port, sizes: Mapping[str, int], out: Mapping[str, Array] | None) -> Array:
+    def _result(
+        self, port: Port, sizes: Mapping[str, int], out: Mapping[str, Array] | None
+    ) -> Array:
         if out is not None and port.name in out:
             return out[port.name]
-        shape = [size.value(sizes) for size in port.type.sizes]
-        return np.empty(shape, NUMPY_DTYPES[port.type.dtype])
+        shape = tuple(size.value(sizes) for size in port.type.sizes)
+        return self._results.array(port.name, shape, np.dtype(NUMPY_DTYPES[port.type.dtype]))
 
 
 def in_parts(program: Executable, graph: Graph) -> Executable:

@@ -50,7 +50,7 @@ times the step; is the step; moves from band to band."""
 SLAB_ARGUMENTS = 64
 """The most arguments of a row in a chain."""
 
-INPUT_WORDS, RESULT_WORDS = 7, 3
+INPUT_WORDS, RESULT_WORDS = 7, 4
 """What a call from Python knows of an input and of a result; see `quick.py`."""
 OBJECT_BYTES, POINTER_BYTES = object.__basicsize__, ctypes.sizeof(ctypes.c_void_p)
 """Of what every object of Python begins with: its type is the last of that."""

@@ -193,6 +193,8 @@ class Chain:
     kernels: int
     size: Size
     """Of the axis."""
+    read: frozenset[Buffer]
+    """What its kernels read."""
 
     @property
     def slabs(self) -> Size:

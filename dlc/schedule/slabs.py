@@ -250,7 +250,8 @@ def _mark(state: _State, chain: list[Kernel]) -> None:
     worth = WORTH if len(chain) > 1 else WORTH_ALONE
     if sum(volume([b.elements]) * ITEM_BYTES[b.dtype] for b in between) < worth:
         return
-    whole = Chain(rows, len(chain), known(chain[0]).size)
+    read = frozenset(b for k in chain for b in state.touches(k)[0])
+    whole = Chain(rows, len(chain), known(chain[0]).size, read)
     for kernel in chain:
         axis = known(kernel)
         if kernel.parts and kernel.blocks is None:

@@ -191,8 +191,16 @@ def _tile_rows(kernel: Kernel, target: Target) -> None:
         panels = -(-lane.size.constant // target.lanes)
         along = any(lane in n.reduced for n in kernel.nests)
         most = _beside(kernel, panels) if not along else 1 if lane in kernel.outer else ALONG
+        line = LINE // (4 * target.lanes)
+        if lane in kernel.outer and panels % max(line, 1) == 0 and _walks(kernel):
+            most = max(most, line)  # another unit would fetch the rest of the lines again
         vectors = next(v for v in range(most, 0, -1) if panels % v == 0)
     kernel.tile = {lane: vectors * target.lanes}
+
+
+def _walks(kernel: Kernel) -> bool:
+    """Whether a unit goes through an image for its vectors along the lanes."""
+    return any(i != kernel.lane for nest in kernel.nests for i in nest.free)
 
 
 def _beside(kernel: Kernel, panels: int) -> int:

@@ -6,6 +6,7 @@ import pytest
 from numpy.testing import assert_array_equal
 
 from dlc.codegen.machine import host
+from dlc.runtime.blocks import aligned_bytes
 
 KINDS = {
     "f32": np.float32, "f64": np.float64, "f16": np.float16, "i32": np.int32, "i64": np.int64,
@@ -43,6 +44,18 @@ def test_padding_is_left_out_where_that_costs_nothing(native, left):
     assert_array_equal(out[:count], x[2 : 2 + count])
     if host().has("avx2"):
         assert not out[count:lanes].any()
+
+
+@pytest.mark.parametrize("far", [0, 1])
+def test_vectors_past_the_caches(native, dtype, far):
+    lanes, x = native.lanes, numbers(dtype, 200)
+    out = aligned_bytes(64 * x.itemsize, 0).view(KINDS[dtype])
+    body = f"stream_{dtype}(b, u * {lanes}, load_{dtype}(a, u * 3))\nstreamed({far})"
+    native.call(body, 1, 3, x, out)
+    want = np.zeros_like(out)
+    want[lanes : 2 * lanes] = x[3 : 3 + lanes]
+    want[2 * lanes : 3 * lanes] = x[6 : 6 + lanes]
+    assert_array_equal(out, want)
 
 
 def test_one_element(native, dtype):

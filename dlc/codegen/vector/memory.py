@@ -29,7 +29,7 @@ _ALIGNMENT = {F32: 4, F64: 8, I8: 1, I16: 2, I32: 4, I64: 8}
 
 def functions() -> list[Function]:
     """All functions over memory."""
-    found = [_argument(), _scratch()]
+    found = [_argument(), _scratch(), _streamed()]
     found += [_turn(dtype) for dtype in TURNED]
     for dtype in DTYPES:
         found += [*_whole(dtype), *_masked(dtype), *_indexed(dtype), *_scalar(dtype)]
@@ -61,6 +61,11 @@ def _whole(dtype: DType) -> list[Function]:
     def store(e: Emit, a: Sequence[Value]) -> None:
         e.builder.store(to_bits(e, a[2], dtype), vector_pointer(e, a[0], a[1]), align=align)
 
+    def stream(e: Emit, a: Sequence[Value]) -> None:
+        bits, pointer = to_bits(e, a[2], dtype), vector_pointer(e, a[0], a[1])
+        store = e.builder.store(bits, pointer, align=align * e.lanes)
+        store.set_metadata("nontemporal", e.builder.module.add_metadata([ir.Constant(I32, 1)]))
+
     def splat(e: Emit, a: Sequence[Value]) -> Value:
         one = e.builder.load(e.pointer(a[0], a[1], element), align=align)
         return from_bits(e, e.splat(one), dtype)
@@ -78,6 +83,7 @@ def _whole(dtype: DType) -> list[Function]:
     return [
         fixed(f"load_{dtype}", lanes, (INT, INT), load),
         fixed(f"store_{dtype}", VOID, (INT, INT, lanes), store),
+        fixed(f"stream_{dtype}", VOID, (INT, INT, lanes), stream),
         fixed(f"splat_{dtype}", lanes, (INT, INT), splat),
         fixed(f"prefetch_{dtype}", VOID, (INT, INT), prefetch),
         fixed(f"store_one_{dtype}", VOID, (INT, INT, lanes), store_one),
@@ -212,6 +218,19 @@ def _argument() -> Function:
         return e.builder.load(e.pointer(a[0], a[1], I64), align=8)
 
     return fixed("argument", INT, (INT, INT), body)
+
+
+def _streamed() -> Function:
+    """`streamed(whether)`: what was stored past the caches comes before what others see next."""
+
+    def body(e: Emit, a: Sequence[Value]) -> None:
+        with e.builder.if_then(e.builder.icmp_unsigned("!=", a[0], index(0))):
+            if e.machine.has("sse2"):
+                e.call("llvm.x86.sse.sfence", ir.VoidType())
+            else:
+                e.builder.fence("seq_cst")
+
+    return fixed("streamed", VOID, (INT,), body)
 
 
 def _turn(dtype: DType) -> Function:

@@ -1,0 +1,60 @@
+"""Large arrays are stored past the caches, where whole lines of them are."""
+
+import numpy as np
+import pytest
+
+from dlc.codegen.machine import host
+from dlc.codegen.program import generate
+from dlc.codegen.streams import FAR
+from dlc.diagnostics import Source
+from dlc.runtime.blocks import aligned_bytes
+from dlc.runtime.build import build_executable
+from dlc.semantics import check_file
+from dlc.transform.pipeline import lower
+
+
+def graph_of(formula, axes="N, D = 1024", dims="N, D"):
+    text = f"axis {axes}\n\nmodel One(x: f32[{dims}]) -> f32[{dims}]:\n    return {formula}\n"
+    return check_file(Source("one.dl", text)).models["One"].graph
+
+
+def streams(*arguments):
+    texts = generate(lower(graph_of(*arguments)), host()).readable.values()
+    return sum(text.count("stream_f32(") for text in texts)
+
+
+@pytest.mark.parametrize("formula", ["-x", "softmax(x, over=D)", "x - mean(x, over=D)"])
+def test_maps_have_a_form_for_many_rows(formula):
+    assert streams(formula)
+
+
+def test_what_the_kernel_reads_again_stays_near():
+    formula = "softmax(x, over=D)"
+    texts = generate(lower(graph_of(formula)), host()).readable.values()
+    stored = [line for text in texts for line in text.split("\n") if "stream_f32(" in line]
+    assert stored
+    assert not any("exp" in line for line in stored)
+
+
+@pytest.mark.parametrize(
+    ("formula", "axes", "dims"),
+    [
+        ("-x + mean(x, over=D)", "N, D = 1001", "N, D"),  # rows begin anywhere
+        ("-x", "D = 1024", "D"),  # few
+    ],
+)
+def test_others_have_not(formula, axes, dims):
+    assert not streams(formula, axes, dims)
+
+
+@pytest.mark.parametrize("begin", [0, 4, 16, 32])
+@pytest.mark.parametrize("formula", ["-x", "x - mean(x, over=D)"])
+def test_results_are_the_same_at_any_address(formula, begin):
+    program = build_executable(graph_of(formula), threads=2)
+    rows = FAR // 4096 + 3
+    x = np.random.default_rng(1).integers(-8, 8, (rows, 1024)).astype(np.float32)
+    memory = aligned_bytes(x.nbytes + 64)
+    out = memory[begin : begin + x.nbytes].view(np.float32).reshape(x.shape)
+    few = np.concatenate([program.run({"x": part})["out"] for part in np.array_split(x, 5)])
+    assert np.array_equal(program.run({"x": x}, out={"out": out})["out"], few)
+    assert np.array_equal(out, few)
