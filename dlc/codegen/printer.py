@@ -10,10 +10,10 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
 from dlc.codegen.ahead import asked
-from dlc.codegen.streams import FAR, streamed
+from dlc.codegen.streams import few, streamed
 from dlc.codegen.sums import Sums
 from dlc.codegen.text import Argument, Coords
-from dlc.graph import ITEM_BYTES, Node, Size, product
+from dlc.graph import Node, Size, product
 from dlc.schedule.index import Affine, Iter, atom_iters
 from dlc.schedule.kernel import Accumulate, Buffer, Expr, Nest, Store
 from dlc.schedule.tile import LINE
@@ -43,8 +43,7 @@ class Printer(Sums):
             f"    {name} = argument(args, {i})" for i, name in enumerate(self.arguments.values())
         ]
         for buffer, name in self.streams.items():
-            items = FAR // ITEM_BYTES[buffer.dtype]
-            many = f"{self.size(buffer.elements)} >= {items}"
+            many = f"{self.size(buffer.elements)} >= {few(buffer)}"
             head += [
                 f"    {name} = 1 if {self.argument(buffer)} & {LINE - 1} == 0 and {many} else 0"
             ]
@@ -53,7 +52,7 @@ class Printer(Sums):
         )
         note = [f"# {', '.join(describe(m) for m in self.kernel.members)}"]
         note += [f"# {', '.join(where)}"] if where else []
-        self.lines += [f"    streamed({name})" for name in self.streams.values()]
+        self.lines += [f"    drained({name})" for name in self.streams.values()]
         counts = [self.blocks(i) for i in self.kernel.units]
         text = "\n".join([*note, *head, *self.lines]) + "\n"
         return Printed(text, tuple(self.arguments), product(counts))
@@ -159,8 +158,9 @@ class Printer(Sums):
             inside()
             return
         names = [self.streams.setdefault(b, f"far{len(self.streams)}") for b in far]
-        for buffer in far:
-            self.argument(buffer), self.size(buffer.elements)
+        for buffer in far:  # the kernel's head compares them
+            self.argument(buffer)
+            self.size(buffer.elements)
         self.line(f"if {' and '.join(names)}:")
         self.past = far
         self.scoped(inside)

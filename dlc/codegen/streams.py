@@ -60,7 +60,12 @@ def _lines(kernel: Kernel, nest: Nest, buffer: Buffer, lanes: int) -> bool:
     return wide or loops[-1:] == [kernel.lane]
 
 
+def few(buffer: Buffer) -> int:
+    """So many elements of an array, and more, leave the caches."""
+    return FAR // ITEM_BYTES[buffer.dtype]
+
+
 def _far(buffer: Buffer) -> bool:
     """Whether an array may be so large."""
     count = buffer.elements.constant
-    return count is None or count * ITEM_BYTES[buffer.dtype] >= FAR
+    return count is None or count >= few(buffer)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 from dlc.codegen.text import Coords
 from dlc.codegen.values import Values
 from dlc.graph import FLOATS
@@ -149,10 +151,11 @@ class Sums(Values):
                     self.line(f"{acc} = {self.combine(s, acc, value)}")
                 continue
             self.line(f"{place} = {self.value(s.position, first)}")
-            numbers = [self.fixed(s.position.offset, coords) or 0 for coords in (first, *rest)]
+            numbers = [self.fixed(s.position.offset, coords) for coords in (first, *rest)]
+            rising = None not in numbers and all(a < b for a, b in pairwise(numbers))  # type: ignore[operator]
             for coords in rest:
                 value, where = self.value(s.expr, coords), self.value(s.position, coords)
-                if numbers == sorted(set(numbers)) and s.expr.dtype != "bool":
+                if rising and s.expr.dtype != "bool":
                     self.later(s, acc, place, value, where)
                 else:
                     self.better(s, acc, place, value, where, None)

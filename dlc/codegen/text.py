@@ -143,7 +143,10 @@ class KernelText:
             yield dict(zip(held, place, strict=True))
 
     def unrolled(self, iter: Iter) -> bool:
-        """Whether the tile holds every place of a loop that a nest reduces: it has no variable."""
+        """Whether the tile holds every place of a loop that a nest reduces.
+
+        It has no variable then: its index is its place in the tile.
+        """
         reduced = iter in self.kernel.folds or iter not in self.kernel.outer
         held = iter in self.tile and self.tile[iter] == iter.size.constant
         return held and reduced and iter != self.kernel.lane

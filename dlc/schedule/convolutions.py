@@ -114,7 +114,7 @@ class Convolution:
     @property
     def results(self) -> list[Size]:
         """How many there are along each side."""
-        return [self.node.type.size(axis) for axis in self.result_axes]
+        return [self.node.type.size(axis) for axis in self.result_axes()]
 
     def tiles(self) -> tuple[int, ...]:
         """How many tiles there are along each side."""
@@ -135,7 +135,6 @@ class Convolution:
         near = [n for n in few if n * tile + weights + OTHERS <= self.cache]
         return max(near, default=0) or max((n for n in few if n * tile <= self.cache), default=0)
 
-    @property
     def result_axes(self) -> list[Axis]:
         """The sides as the results call them."""
         return [self.names.get(side.axis, side.axis) for side in self.sides]
@@ -143,7 +142,7 @@ class Convolution:
     def band_axes(self) -> list[Axis]:
         """Those of which a unit of what follows the tiles has one place."""
         tiles, width = self.band_tiles(), self.tiles()[1]
-        return self.result_axes[: 2 if tiles < width else 1] if tiles else []
+        return self.result_axes()[: 2 if tiles < width else 1] if tiles else []
 
     @property
     def taps(self) -> tuple[Axis, ...]:

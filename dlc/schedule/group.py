@@ -154,7 +154,7 @@ def _loops_suit(state: Grouping, kernel: Kernel, node: Node, outer: list[Iter]) 
         return False
     if kernel.contraction and reduces(node):
         folded = {*state.facts.reduction(node).iters} == {*kernel.folds}
-        return folded and own | {*kernel.folds} == set(kernel.outer)
+        return bool(kernel.folds) and folded and own | {*kernel.folds} == set(kernel.outer)
     if kernel.contraction:
         return same or (whole and own == set(outer) - {*kernel.folds})
     free = [*state.facts.free(node).values()]

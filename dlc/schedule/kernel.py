@@ -194,7 +194,7 @@ class Chain:
     size: Size
     """Of the axis."""
     read: frozenset[Buffer]
-    """What its kernels read."""
+    """What its kernels read: it is to stay in the caches."""
 
     @property
     def slabs(self) -> Size:

@@ -12,6 +12,7 @@ maximum is taken in registers, and the product needs no memory. So for sums and 
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 from math import prod
 
@@ -30,6 +31,7 @@ PASS = 1.2
 OTHER_TILE = 1.04
 """A tile of whole windows takes so much longer than the best one, about."""
 POOLS = {"reduce_max", "reduce_min", "reduce_sum", "argmax", "argmin"}
+_unique = itertools.count(1)
 Windows = dict[Axis, int]
 """By axes of a product: the length of the windows along them."""
 
@@ -82,7 +84,7 @@ def _met(operand: Node) -> float:
 
 def _by_windows(dot: Node, args: tuple[Node, ...], windows: Windows) -> Node:
     """The product with these axes in two, and as it was seen from outside."""
-    cut = {axis: (axis, Axis(f"in_{axis.name}", axis.scope)) for axis in windows}
+    cut = {axis: (axis, Axis(f"in_{axis.name}", -next(_unique))) for axis in windows}
 
     def parted(arg: Node) -> Node:
         for axis, (outer, inner) in cut.items():

@@ -199,7 +199,7 @@ def _tile_rows(kernel: Kernel, target: Target) -> None:
 
 
 def _walks(kernel: Kernel) -> bool:
-    """Whether a unit goes through an image for its vectors along the lanes."""
+    """Whether a unit goes through loops that store something in each turn, an image perhaps."""
     return any(i != kernel.lane for nest in kernel.nests for i in nest.free)
 
 
@@ -232,13 +232,16 @@ def _tile_choices(kernel: Kernel) -> None:
 
 
 def _held(kernel: Kernel, found: dict[Iter, int]) -> set[Iter]:
-    """Reduced loops that can stand in the tile: it holds all loops of every nest that has them."""
+    """Reduced loops that can stand in the tile: all nests that have one have no others.
+
+    None of them if there is such a nest.
+    """
     whole = {i for i, n in found.items() if n == i.size.constant and i != kernel.lane}
     inner = [{*nest.free, *nest.reduced} for nest in kernel.nests]
     for nest, loops in zip(kernel.nests, inner, strict=True):
         if nest.free or not loops <= whole:
             whole -= loops
-    return {i for i in whole if all(not loops & whole or loops <= whole for loops in inner)}
+    return whole if all(not loops & whole or loops <= whole for loops in inner) else set()
 
 
 def _deciding(index: Affine) -> Iterator[tuple[Iter, int]]:

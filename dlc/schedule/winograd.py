@@ -87,7 +87,9 @@ class _Rule:
             if node in self._found:
                 c = self._found[node]
                 weight = self._new.get(c.weight, c.weight)
-                made = _transformed(c, self._tiles_of(c), weight, whole=self._pooled(c))
+                pools = self._pools(c)
+                made = _transformed(c, self._tiles_of(c), weight, whole=bool(pools))
+                self._bands |= pools
             elif node in self._sums:
                 s = self._sums[node]
                 made = _summed(s, self._tiles_of(s.met(self._by_gradient)), self._pairs_of(s.x))
@@ -100,14 +102,13 @@ class _Rule:
         self._new[node] = made
         return made
 
-    def _pooled(self, c: Convolution) -> bool:
-        """Whether only maxima or sums of a tile's results are read; these go along its bands."""
-        pools, sides = pools_of(self._facts, c.node), c.result_axes
+    def _pools(self, c: Convolution) -> dict[Node, tuple[Axis, ...]]:
+        """What reduces whole tiles, if all that reads the results does, with the axes of bands."""
+        pools, sides = pools_of(self._facts, c.node), c.result_axes()
         if pools is None or pools.windows != dict.fromkeys(sides, TILE):
-            return False
-        for node, names in pools.names.items():
-            self._bands[node] = tuple(names[axis] for axis in c.band_axes())
-        return True
+            return {}
+        along = c.band_axes()
+        return {node: tuple(names[axis] for axis in along) for node, names in pools.names.items()}
 
     def _tiles_of(self, c: Convolution) -> _Tiles:
         """The gradient by x and that by the weights share the tiles of what both are made of."""

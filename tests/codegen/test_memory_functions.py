@@ -50,7 +50,7 @@ def test_padding_is_left_out_where_that_costs_nothing(native, left):
 def test_vectors_past_the_caches(native, dtype, far):
     lanes, x = native.lanes, numbers(dtype, 200)
     out = aligned_bytes(64 * x.itemsize, 0).view(KINDS[dtype])
-    body = f"stream_{dtype}(b, u * {lanes}, load_{dtype}(a, u * 3))\nstreamed({far})"
+    body = f"stream_{dtype}(b, u * {lanes}, load_{dtype}(a, u * 3))\ndrained({far})"
     native.call(body, 1, 3, x, out)
     want = np.zeros_like(out)
     want[lanes : 2 * lanes] = x[3 : 3 + lanes]

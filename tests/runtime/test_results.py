@@ -1,13 +1,15 @@
 """Memory of large results is used again when nobody holds them any more."""
 
+import gc
 import itertools
 import threading
+import weakref
 
 import numpy as np
 import pytest
 
 import dlc
-from dlc.runtime.results import KEPT, LARGE, Results
+from dlc.runtime.results import KEPT, LARGE, MOST, Results
 
 TEXT = """axis N, D = 1024
 
@@ -39,6 +41,41 @@ def test_results_of_one_time_never_share_memory():
     places = sorted((address(a), a.nbytes) for a in held)
     assert all(a + n <= b for (a, n), (b, _) in itertools.pairwise(places))
     assert all(a % 64 == 0 for a, _ in places)
+
+
+def test_memory_of_huge_results_is_not_kept():
+    results = Results()
+    first = weakref.ref(results.array("y", (MOST,), np.dtype(np.uint8)).base)
+    assert first() is None
+
+
+def test_a_small_result_gives_the_large_ones_back():
+    results = Results()
+    first = weakref.ref(results.array("y", SHAPE, F32).base)
+    assert first() is not None
+    results.array("y", (2,), F32)
+    assert first() is None
+
+
+def test_a_finalizer_may_call_the_program_that_makes_results():
+    results, made = Results(), []
+
+    class Last:
+        def __del__(self):
+            made.append(results.array("y", SHAPE, F32))
+
+    old = gc.get_threshold()
+    gc.set_threshold(1, 1, 1)
+    try:
+        for _ in range(20):
+            last = Last()
+            last.itself = last
+            del last
+            made.append(results.array("y", SHAPE, F32))
+            made = made[-3:]
+    finally:
+        gc.set_threshold(*old)
+    assert len({address(array) for array in made}) == len(made)
 
 
 def test_small_results_own_their_memory():

@@ -104,6 +104,16 @@ def test_a_product_that_is_read_elsewhere_too_stays():
     compare(graph, 2)
 
 
+def test_axes_of_the_user_may_have_any_name():
+    other = Axis("in_Y")
+    x = input_node("x", TensorType.of("f32", ((N, ROWS), (Y, 12), (X, 12), (other, 3))))
+    w = input_node("w", TensorType.of("f32", ((other, 3), (D, 32))), "param")
+    best = b.reduce_max(windows(b.dot(x, w, (other,)), 12, (2, 2)), (PY, PX))
+    graph = lower(Graph((x, w), {"best": best}))
+    assert ["dot", "reduce_max"] in kernels_with(graph, "dot", "reduce_max")
+    compare(graph, 3)
+
+
 def test_windows_of_one_and_few_columns_stay():
     for columns, pool in ((32, (1, 1)), (3, (2, 2))):
         x, w, bias, y = convolution(1, columns, 28, 3)

@@ -29,7 +29,7 @@ _ALIGNMENT = {F32: 4, F64: 8, I8: 1, I16: 2, I32: 4, I64: 8}
 
 def functions() -> list[Function]:
     """All functions over memory."""
-    found = [_argument(), _scratch(), _streamed()]
+    found = [_argument(), _scratch(), _drained()]
     found += [_turn(dtype) for dtype in TURNED]
     for dtype in DTYPES:
         found += [*_whole(dtype), *_masked(dtype), *_indexed(dtype), *_scalar(dtype)]
@@ -220,8 +220,8 @@ def _argument() -> Function:
     return fixed("argument", INT, (INT, INT), body)
 
 
-def _streamed() -> Function:
-    """`streamed(whether)`: what was stored past the caches comes before what others see next."""
+def _drained() -> Function:
+    """`drained(whether)`: what was stored past the caches comes before what others see next."""
 
     def body(e: Emit, a: Sequence[Value]) -> None:
         with e.builder.if_then(e.builder.icmp_unsigned("!=", a[0], index(0))):
@@ -230,7 +230,7 @@ def _streamed() -> Function:
             else:
                 e.builder.fence("seq_cst")
 
-    return fixed("streamed", VOID, (INT,), body)
+    return fixed("drained", VOID, (INT,), body)
 
 
 def _turn(dtype: DType) -> Function:
