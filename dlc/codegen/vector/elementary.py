@@ -188,13 +188,22 @@ def tanh(e: Emit, x: Value) -> Value:
     return e.intrinsic("llvm.copysign", y, x)
 
 
+def _in_two(e: Emit, x: Value, coefficients: Sequence[float]) -> Value:
+    """A polynomial whose higher terms are two of the square of x: a chain half as long."""
+    *high, one, zero = coefficients
+    square, last = e.builder.fmul(x, x), len(high) % 2
+    even = e.polynomial(square, high[1 - last :: 2])
+    above = e.fma(e.polynomial(square, high[last::2]), x, even)
+    return e.fma(e.fma(above, x, e.const(one, F32)), x, e.const(zero, F32))
+
+
 def erf(e: Emit, x: Value) -> Value:
     """The error function, at most 1.5 ulp: a polynomial to 1.06, another one to 3.92, then 1."""
     b = e.builder
     size, square = e.absolute(x), b.fmul(x, x)
     near = e.fma(e.polynomial(square, _ERF_SMALL), x, x)
     inside = e.select(e.compare(">", size, 3.92), 3.92, size)
-    far = e.polynomial(b.fsub(inside, e.const(_ERF_CENTER, F32)), _ERF_LARGE)
+    far = _in_two(e, b.fsub(inside, e.const(_ERF_CENTER, F32)), _ERF_LARGE)
     far = e.intrinsic("llvm.copysign", far, x)
     return e.select(e.compare("<", size, 1.06), near, far)
 
