@@ -10,6 +10,7 @@ from dlc.graph import Graph
 from dlc.reference.interpreter import interpret
 from dlc.runtime.checked import CheckedExecutable
 from dlc.runtime.compiled import NativeExecutable
+from dlc.transform.precision import widen
 
 Arrays = Mapping[str, np.ndarray]
 TOLERANCE = {"f16": 3e-3, "bf16": 3e-2, "f32": 3e-5, "f64": 1e-12}
@@ -48,6 +49,20 @@ def run_generated(
     out = executable.run({k: v for k, v in feeds.items() if k not in bound}, sizes)
     updates = [k for k in graph.outputs if k.startswith("update:")]
     return {**out, **{k: bound[k.removeprefix("update:")] for k in updates}}
+
+
+def assert_near_float64(graph: Graph, rows: int) -> None:
+    """On drawn inputs a graph of N rows is near its float64 form, and equal for any threads."""
+    rng = np.random.default_rng(3)
+    shapes = {n.attrs["name"]: [s.value({"N": rows}) for s in n.type.sizes] for n in graph.inputs}
+    feeds = {name: rng.uniform(-1, 1, shape).astype(np.float32) for name, shape in shapes.items()}
+    want = interpret(widen(graph), {k: v.astype(np.float64) for k, v in feeds.items()})
+    generated = generate(graph, host())
+    one = run_generated(generated, graph, feeds, checked=True)
+    three = run_generated(generated, graph, feeds, threads=3)
+    for name, value in want.items():
+        assert np.abs(one[name] - value).max() <= 1e-5 * np.abs(value).max(), name
+        assert np.array_equal(one[name], three[name]), name
 
 
 def assert_same(graph: Graph, got, want, exact: Callable[[], Arrays] | None = None) -> None:

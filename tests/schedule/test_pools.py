@@ -1,19 +1,15 @@
 """Products of which only whole windows are read reduce these windows in registers."""
 
-import numpy as np
 import pytest
-from native_runs import run_generated
+from native_runs import assert_near_float64
 
 from dlc.codegen.machine import host
-from dlc.codegen.program import generate
 from dlc.graph import Axis, Graph, Size, TensorType, input_node
 from dlc.ops import build as b
-from dlc.reference.interpreter import interpret
 from dlc.schedule import pools
 from dlc.schedule.schedule import schedule
 from dlc.schedule.tile import Target
 from dlc.transform.pipeline import lower
-from dlc.transform.precision import widen
 
 N, C, D, Y, X, PY, PX, KY, KX = (Axis(a) for a in ("N", "C", "D", "Y", "X", "PY", "PX", "KY", "KX"))
 ROWS = Size.symbol("N")
@@ -48,19 +44,6 @@ def kernels_with(graph, *ops):
     return [ops for ops in found if ops]
 
 
-def compare(graph, rows):
-    rng = np.random.default_rng(3)
-    shapes = {n.attrs["name"]: [s.value({"N": rows}) for s in n.type.sizes] for n in graph.inputs}
-    feeds = {name: rng.uniform(-1, 1, shape).astype(np.float32) for name, shape in shapes.items()}
-    want = interpret(widen(graph), {k: v.astype(np.float64) for k, v in feeds.items()})
-    generated = generate(graph, host())
-    one = run_generated(generated, graph, feeds, checked=True)
-    three = run_generated(generated, graph, feeds, threads=3)
-    for name, value in want.items():
-        assert np.abs(one[name] - value).max() <= 1e-5 * np.abs(value).max(), name
-        assert np.array_equal(one[name], three[name]), name
-
-
 SHAPES = [  # channels, columns, image, pool, kernel, rows
     (1, 32, 28, (2, 2), 3, 5),
     (3, 20, 12, (2, 3), 5, 2),
@@ -83,7 +66,7 @@ def test_several_reductions_of_one_product(
     outputs["mean"] = b.mul(b.reduce_sum(y, (PY, PX)), b.const(0.25, "f32"))
     graph = lower(Graph((x, w, bias), outputs))
     assert len(kernels_with(graph, "dot", "reduce_max", "argmax", "reduce_sum")) == 1
-    compare(graph, rows)
+    assert_near_float64(graph, rows)
 
 
 def test_training_through_a_maximum_needs_the_windows_alone():
@@ -93,7 +76,7 @@ def test_training_through_a_maximum_needs_the_windows_alone():
     graph = lower(Graph((x, w, bias), {"loss": loss, "dw": b.grad(loss, w)}))
     found = kernels_with(graph, "dot", "argmax", "reduce_max")
     assert ["argmax", "dot", "reduce_max"] in map(sorted, found)
-    compare(graph, 9)
+    assert_near_float64(graph, 9)
 
 
 def test_a_product_that_is_read_elsewhere_too_stays():
@@ -101,7 +84,7 @@ def test_a_product_that_is_read_elsewhere_too_stays():
     best = b.reduce_max(windows(y, 12, (2, 2)), (PY, PX))
     graph = lower(Graph((x, w, bias), {"best": best, "mean": b.reduce_sum(y, (Y, X))}))
     assert ["dot", "reduce_max"] not in kernels_with(graph, "dot", "reduce_max")
-    compare(graph, 2)
+    assert_near_float64(graph, 2)
 
 
 def test_axes_of_the_user_may_have_any_name():
@@ -111,7 +94,7 @@ def test_axes_of_the_user_may_have_any_name():
     best = b.reduce_max(windows(b.dot(x, w, (other,)), 12, (2, 2)), (PY, PX))
     graph = lower(Graph((x, w), {"best": best}))
     assert ["dot", "reduce_max"] in kernels_with(graph, "dot", "reduce_max")
-    compare(graph, 3)
+    assert_near_float64(graph, 3)
 
 
 def test_windows_of_one_and_few_columns_stay():
@@ -119,7 +102,7 @@ def test_windows_of_one_and_few_columns_stay():
         x, w, bias, y = convolution(1, columns, 28, 3)
         graph = lower(Graph((x, w, bias), {"y": b.reduce_max(windows(y, 28, pool), (PY, PX))}))
         assert ["dot", "reduce_max"] not in kernels_with(graph, "dot", "reduce_max")
-        compare(graph, 2)
+        assert_near_float64(graph, 2)
 
 
 def test_long_sums_stay():
@@ -133,7 +116,7 @@ def test_windows_with_more_places_than_registers_stay():
     x, w, bias, y = convolution(3, 32, 12, 3)
     graph = lower(Graph((x, w, bias), {"y": b.reduce_max(windows(y, 12, (6, 6)), (PY, PX))}))
     assert ["dot", "reduce_max"] not in kernels_with(graph, "dot", "reduce_max")
-    compare(graph, 2)
+    assert_near_float64(graph, 2)
 
 
 @pytest.mark.parametrize(
@@ -145,4 +128,4 @@ def test_tiles_that_are_windows_are_reduced_where_they_are_made(channels, column
     graph = lower(Graph((x, w, bias), {"best": best}))
     assert kernels_with(graph, "dot", "reduce_max", "broadcast")[-1] == ["reduce_max"]
     assert len(kernels_with(graph, "dot", "broadcast", "reduce_max")) == 5  # x, w, tiles, dot
-    compare(graph, rows)
+    assert_near_float64(graph, rows)
