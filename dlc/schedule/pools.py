@@ -62,8 +62,8 @@ def _pays(dot: Node, windows: Windows, target: Target) -> bool:
     if not wide or prod(windows.values()) + OTHERS > target.registers:
         return False
     steps = volume([dot.args[0].type.size(axis) for axis in dot.attrs["over"]])
-    more = OTHER_TILE / min(_met(arg) for arg in dot.args) - 1
-    return steps / PRODUCTS_A_CYCLE * more < PASS
+    met = min(_met(arg) for arg in dot.args)
+    return met > 0 and steps / PRODUCTS_A_CYCLE * (OTHER_TILE / met - 1) < PASS
 
 
 def _met(operand: Node) -> float:
