@@ -1,7 +1,10 @@
 """Arrays for the results of a program's runs.
 
 A large new array costs more than a map over it: the system clears its pages one by one. So memory
-of large results that nobody holds any more is used again. It begins where vectors are aligned.
+of large results that nobody holds any more is used again. It begins in the middle of a page, at a
+line. A processor tells a load from an unfinished store by their places in a page first: loads wait
+for the stores of a result that is a little behind its operand there, as arrays near the start of
+their pages are.
 """
 
 from __future__ import annotations
@@ -13,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from dlc.runtime.blocks import ALIGNMENT, Array, address_of
+from dlc.runtime.blocks import Array, address_of
 
 LARGE = 1 << 22
 """Bytes of a result whose memory is kept; the others come from the heap of the process."""
@@ -21,6 +24,9 @@ KEPT = 2
 """The most blocks of a result: of the run before, and of this one."""
 MOST = 1 << 28
 """The most bytes of these blocks together."""
+PAGE = 1 << 12
+START = PAGE // 2
+"""Where in a page a result begins."""
 
 
 def _holders(blocks: list[Array]) -> int:
@@ -60,8 +66,8 @@ class Results:
         if size < LARGE or not _COUNTED:
             self._blocks.pop(name, None)
             return np.empty(shape, dtype)
-        block = self._block(self._blocks.setdefault(name, []), size + ALIGNMENT)
-        start = -address_of(block) % ALIGNMENT
+        block = self._block(self._blocks.setdefault(name, []), size + PAGE)
+        start = (START - address_of(block)) % PAGE
         return block[start : start + size].view(dtype).reshape(shape)
 
     def maker(self, name: str, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Any:
