@@ -30,7 +30,9 @@ SET_BYTES, SET_ROWS = 4096, 6
 """Lines so many bytes apart share a set of the first cache, which has room for so many rows of a
 tile: with more, each step fetches a whole line for each."""
 CHUNK = 32e3
-"""At most so many where the sum is cut in parts: its chunks are short."""
+"""At most so many of the other operand, and of all where the sum is cut in parts: by chunks."""
+NEW_LINE = 2
+"""Loads that take as long as a line of the other operand, where each step reads the next one."""
 SHORT_SUM, NEAR_LANES = 64, 64 * 1024
 """Sums of so few steps take no longer than storing what they make, if the lane operand has so many
 bytes at most: it is read again for each tile."""
@@ -175,13 +177,17 @@ def _cycles(product: Product, rows: dict[Iter, int], vectors: int) -> float:
         wide = product.lane in load
         each = vectors * product.target.lanes if wide else 1
         loads += places * (vectors if wide else 1)
-        fetched += 4.0 * places * each if wide else _fetched(product, load, rows)
+        if wide:
+            fetched += 4.0 * places * each
+        else:
+            fetched += (new := _fetched(product, load, rows))
+            loads += NEW_LINE * int(new // LINE)
         if wide and (indexed or prod(rows[i] for i in _apart(product, load, rows)) == 1):
             continue  # a panel, which tiles share, or what nobody knows
         parts = product.kernel.parts
         steps = volume([i.size for i in product.reduced if i in load and i not in parts])
         through = 4.0 * steps * places * each
-        footprint += min(through, CHUNK) if parts else through
+        footprint += through if wide and not parts else min(through, CHUNK)
     near = [rate * product.target.lanes for limit, rate in NEAR if footprint <= limit]
     rate = near[0] if near else FAR
     return max(products / PRODUCTS_A_CYCLE, loads / 2, LATENCY * 1.0, fetched / rate)
