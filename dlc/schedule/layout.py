@@ -7,7 +7,7 @@ otherwise than its contraction wants is read through a copy.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from dlc.graph import INTEGERS, Axis, Graph, Node, Size, rebuilt, rewrite
@@ -117,7 +117,7 @@ def make_buffer(layout: Layout, node: Node, name: str, lanes: int) -> Buffer:
     halo = layout.halos.get(node, {}) if place == "arena" else {}
     buffer = Buffer(name, node.type.dtype, order, sizes, place, port, halo)  # type: ignore[arg-type]
     near = None if buffer.near is None else order[buffer.near]
-    padded = buffer.padded = place == "arena" and bool(order) and near not in halo
+    padded = buffer.padded = place == "arena" and bool(order) and _padded(node, near, halo, lanes)
     buffer.table = node.attrs["value"] if node.op == "table" else None
     step = Size.of(1)
     for axis in reversed(order):
@@ -220,6 +220,14 @@ def _insert_copies(facts: Facts, wanted: dict[tuple[Node, Node], Copy]) -> Graph
         return new
 
     return rewrite(facts.graph, rule)
+
+
+def _padded(node: Node, near: Axis | None, halo: Iterable[Axis], lanes: int) -> bool:
+    """Whether rows along an axis begin at vectors: not of an image of few channels."""
+    if near is None or near in halo:
+        return near is None
+    few = (node.type.size(near).constant or lanes) < lanes
+    return not (few and halo and "copy" in node.attrs)
 
 
 def _follow(layout: Layout, node: Node) -> None:
