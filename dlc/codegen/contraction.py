@@ -381,9 +381,9 @@ class ContractionPrinter(UnitPrinter):
     # ---- what follows ----
     def follow(self) -> None:
         """Everything after the sums, from registers."""
-        self.store(self.product.after)
+        self.past_caches(self.product, lambda: self.store(self.product.after))
         for nest in self.kernel.nests[1:]:
-            self.reduce(nest)
+            self.past_caches(nest, lambda n=nest: self.reduce(n))  # type: ignore[misc]
 
     def follow_sums(self) -> None:
         """Everything after the sums, from memory, for one vector, or one window of them."""

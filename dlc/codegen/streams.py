@@ -1,4 +1,4 @@
-"""Which stores of a map go past the caches, if there is much to store.
+"""Which stores go past the caches, if there is much to store.
 
 A store reads the line that it changes, unless whole lines are written at once to memory. That is
 a third of the traffic of a map; it pays for arrays that no cache would hold until they are read.
@@ -20,10 +20,12 @@ LEAST = 16
 def streamed(kernel: Kernel, nest: Nest, lanes: int) -> list[Buffer]:
     """The arrays that a nest alone stores, in whole vectors at aligned places, and none here reads.
 
-    Not where the nest sums: its results are few.
+    Not where a map sums: its results are few. Of a product, results that are written row by row.
     """
-    stores = [s for s in nest.body if isinstance(s, Store)]
-    if kernel.contraction or len(stores) < len(nest.body) or nest.after:
+    sums = kernel.contraction and nest is kernel.nests[0]
+    body = nest.after if sums else [*nest.body, *nest.after]
+    stores = [s for s in body if isinstance(s, Store)]
+    if len(stores) < len(body) or (nest.after and not sums):
         return []
     others = [n for n in kernel.nests if n is not nest]
     near = {a.buffer for a in accesses(kernel) if not a.store or a.nest in others}
@@ -35,9 +37,20 @@ def streamed(kernel: Kernel, nest: Nest, lanes: int) -> list[Buffer]:
         and not s.buffer.halo
         and not s.add
         and _far(s.buffer)
-        and _aligned(s.offset, kernel.lane, s.buffer, lanes)
-        and _lines(kernel, nest, s.buffer, lanes)
+        and _whole(kernel, nest, s, lanes)
     ]
+
+
+def _whole(kernel: Kernel, nest: Nest, store: Store, lanes: int) -> bool:
+    """Whether vectors are aligned, and neighbours write the rest of their lines."""
+    buffer = store.buffer
+    if not kernel.contraction:
+        aligned = _aligned(store.offset, kernel.lane, buffer, lanes)
+        return aligned and _lines(kernel, nest, buffer, lanes)
+    line = LINE // ITEM_BYTES[buffer.dtype]
+    assert kernel.lane is not None
+    tiles = kernel.outer[-1] == kernel.lane and kernel.tile[kernel.lane] % line == 0
+    return tiles and _aligned(store.offset, kernel.lane, buffer, line)
 
 
 def _aligned(offset: Affine, lane: Iter | None, buffer: Buffer, lanes: int) -> bool:

@@ -43,7 +43,9 @@ def choose_tile(product: Product) -> None:
     kernel, lane, lanes = product.kernel, product.lane, product.target.lanes
     assert lane.size.constant is not None
     panels = -(-lane.size.constant // lanes)
-    widths = range(1, min(WIDEST, panels) + 1)
+    every = all(lane in load for load in product.loads)
+    least = LINE // (4 * lanes) if every else 1  # vectors, so that whole lines are written at once
+    widths = range(least if least in (1, 2) and panels % least == 0 else 1, min(WIDEST, panels) + 1)
     axes = [i for i in rows_of(kernel) if not kernel.bands or i.size.constant is not None]
     axes = [i for i in axes if i not in kernel.folds]
     vectors, rows = _best(product, panels, widths, axes)
@@ -55,8 +57,7 @@ def choose_tile(product: Product) -> None:
     shared = shared_rows(product)
     rest = sorted((i for i in rest if i not in kernel.single), key=lambda i: i not in shared)
     kernel.outer = [*parts, lane, *rest, *tiled, *phases]  # neighbours differ in what they cost
-    every = all(lane in load for load in product.loads) and not known_rows(product)
-    if every or row_by_row(product):  # all lanes of a place together
+    if (every and not known_rows(product)) or row_by_row(product):  # all lanes of a place together
         kernel.outer.remove(lane)
         kernel.outer.insert(len(kernel.outer) - len(phases), lane)
 

@@ -58,3 +58,46 @@ def test_results_are_the_same_at_any_address(formula, begin):
     few = np.concatenate([program.run({"x": part})["out"] for part in np.array_split(x, 5)])
     assert np.array_equal(program.run({"x": x}, out={"out": out})["out"], few)
     assert np.array_equal(out, few)
+
+
+DENSE = """
+axis N, D = 12, E = 64
+
+model One(x: f32[N, D], w: f32[D, E]) -> f32[N, E]:
+    return relu(dot(x, w, over=D))
+"""
+DEPTHWISE = """
+axis N, Y = 18, C = 64, TY = 3
+
+model One(x: f32[N, Y, C], w: f32[TY, C]) -> f32[N, Y, C]:
+    return dot(window(x, Y -> (Y, TY=3), pad=1), w, over=TY)
+"""
+
+
+def product_of(text):
+    return check_file(Source("one.dl", text)).models["One"].graph
+
+
+@pytest.mark.parametrize("text", [DENSE, DEPTHWISE])
+def test_products_have_a_form_for_many_rows(text):
+    texts = generate(lower(product_of(text)), host()).readable.values()
+    assert any("stream_f32(" in text for text in texts)
+
+
+def test_products_that_write_columns_first_have_not():
+    text = DENSE.replace("D = 12", "D = 512").replace("E = 64", "E = 4096")
+    texts = generate(lower(product_of(text)), host()).readable.values()
+    assert not any("stream_f32(" in text for text in texts)
+
+
+@pytest.mark.parametrize("text", [DENSE, DEPTHWISE])
+def test_many_rows_of_a_product_are_as_few(text):
+    graph = product_of(text)
+    program = build_executable(graph, threads=2)
+    shapes = {n.attrs["name"]: [d.constant or 0 for d in n.type.sizes] for n in graph.inputs}
+    out = [d.constant or 1 for d in graph.outputs["out"].type.sizes]
+    rows = FAR // (4 * int(np.prod(out))) + 3
+    draw = np.random.default_rng(1).integers
+    x, w = (draw(-4, 4, [n or rows for n in shapes[k]]).astype(np.float32) for k in ("x", "w"))
+    few = [program.run({"x": part, "w": w})["out"].copy() for part in np.array_split(x, 5)]
+    assert np.array_equal(program.run({"x": x, "w": w})["out"], np.concatenate(few))
