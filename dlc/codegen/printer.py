@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
 from dlc.codegen.ahead import asked
-from dlc.codegen.streams import few, streamed
+from dlc.codegen.streams import few, is_far, streamed
 from dlc.codegen.sums import Sums
 from dlc.codegen.text import Argument, Coords
 from dlc.graph import Node, Size, product
@@ -157,16 +157,18 @@ class Printer(Sums):
         if not far:
             inside()
             return
-        names = [self.streams.setdefault(b, f"far{len(self.streams)}") for b in far]
-        for buffer in far:  # the kernel's head compares them
-            self.argument(buffer)
-            self.size(buffer.elements)
-        self.line(f"if {' and '.join(names)}:")
+        self.line(f"if {' and '.join([self.stream(b) for b in far])}:")
         self.past = far
         self.scoped(inside)
         self.past = []
         self.line("else:")
         self.scoped(inside)
+
+    def stream(self, buffer: Buffer) -> str:
+        """The name of whether an array goes past the caches, which the kernel's head finds out."""
+        self.argument(buffer)
+        self.size(buffer.elements)
+        return self.streams.setdefault(buffer, f"far{len(self.streams)}")
 
     def loops(self, nest: Nest, iters: list[Iter], inside: Callable[[], None]) -> None:
         """Nested loops, around what `inside` prints."""
@@ -320,20 +322,73 @@ class Printer(Sums):
         self.line(f"store_below_{dtype}({base}, {where}, {value}, {left})")
 
     def turn(self) -> None:
-        """A transposition in square blocks; the rest row by row.
-
-        The last blocks of an axis reach back, unless it is cut into panels, whose ends they
-        would cross.
-        """
+        """A transposition in blocks of whole lines, each in squares of vectors."""
         (store,) = self.kernel.nests[0].body
         assert isinstance(store, Store)
-        lane, row = self.kernel.tile
-        load = store.expr
-        assert load.buffer is not None
+        side = self.kernel.tile[self.kernel.lane]  # type: ignore[index]
         self.line("for unit in range(lo, hi):")
         self.depth += 1
         self.decode()
-        plain = [i for i in (row, lane) if i not in _cut_axes(store.offset, load.offset)]
+        if side == self.lanes:
+            self.square(store)
+            self.depth -= 1
+            return
+        names = [self.name(i) for i in self.kernel.tile]
+        sizes = [self.size(i.size) for i in self.kernel.tile]
+        inside = [f"{name} + {side} <= {size}" for name, size in zip(names, sizes, strict=True)]
+        self.line(f"if {' and '.join(inside)}:")
+        self.scoped(lambda: self.squares(store, side))
+        self.line("else:")
+        self.depth += 1
+        starts = [self.fresh("from") for _ in names]
+        self.line(f"{', '.join(starts)} = {', '.join(names)}")
+        for name, start, size in zip(names, starts, sizes, strict=True):
+            end = f"imin({start} + {side}, {size})"
+            self.line(f"for {name} in range({start}, {end}, {self.lanes}):")
+            self.depth += 1
+        self.square(store)
+        self.depth = 0
+
+    def squares(self, store: Store, side: int) -> None:
+        """A block of whole lines; past the caches, if they are aligned there.
+
+        In the caches a line is read at once, past them a line is written at once.
+        """
+        lane, row = self.kernel.tile
+        starts = range(0, side, self.lanes)
+        near = [self.squared(store, {row: y, lane: x}) for x in starts for y in starts]
+        past = [self.squared(store, {row: y, lane: x}) for y in starts for x in starts]
+        kind, chain = store.buffer.dtype, self.kernel.chain
+        if not is_far(store.buffer) or (chain is not None and store.buffer in chain.read):
+            self.lines += [f"{'    ' * self.depth}turn_{kind}({place})" for place in near]
+            return
+        far, where = self.stream(store.buffer), self.scalar(store.offset, {})
+        step = self.size(store.offset.step(row, self.lanes))  # type: ignore[arg-type]
+        self.line(f"if {far} and ({where}) % {side} == 0 and {step} % {side} == 0:")
+        inner = "    " * (self.depth + 1)
+        self.lines += [f"{inner}turn_past_{kind}({place})" for place in past]
+        self.line("else:")
+        self.lines += [f"{inner}turn_{kind}({place})" for place in near]
+
+    def squared(self, store: Store, coords: Coords) -> str:
+        """The arguments of the transposition of a square."""
+        lane, row = self.kernel.tile
+        load = store.expr
+        assert load.buffer is not None
+        sides = ((store.buffer, store.offset, row), (load.buffer, load.offset, lane))
+        return ", ".join(
+            f"{self.argument(b)}, {self.scalar(o, coords)}, {self.size(o.step(i, self.lanes))}"  # type: ignore[arg-type]
+            for b, o, i in sides
+        )
+
+    def square(self, store: Store) -> None:
+        """One square; what is less than one row by row.
+
+        The last square of an axis reaches back, unless it is cut into panels, whose ends it would
+        cross.
+        """
+        lane, row = self.kernel.tile
+        plain = [i for i in (row, lane) if i not in _cut_axes(store.offset, store.expr.offset)]
         starts = ["" if i in plain else f"{self.name(i)} + " for i in (row, lane)]
         inside = [
             f"{start}{self.lanes} <= {self.size(i.size)}"
@@ -345,14 +400,7 @@ class Printer(Sums):
             for i in plain:
                 name = self.name(i)
                 self.line(f"{name} = imin({name}, {self.size(i.size)} - {self.lanes})")
-            places = [
-                f"{self.argument(b)}, {self.scalar(o, {})}, {self.size(o.step(i, self.lanes))}"  # type: ignore[arg-type]
-                for b, o, i in (
-                    (store.buffer, store.offset, row),
-                    (load.buffer, load.offset, lane),
-                )
-            ]
-            self.line(f"turn_{store.buffer.dtype}({', '.join(places)})")
+            self.line(f"turn_{store.buffer.dtype}({self.squared(store, {})})")
 
         self.scoped(block)
         self.line("else:")
@@ -364,7 +412,6 @@ class Printer(Sums):
             self.scoped(lambda: self.store([store]))
 
         self.scoped(rows)
-        self.depth -= 1
 
     def sort(self) -> None:
         """Bottom-up merge sort of indices, stable, NaN last; one unit sorts a row."""

@@ -36,7 +36,7 @@ def streamed(kernel: Kernel, nest: Nest, lanes: int) -> list[Buffer]:
         if s.buffer not in near
         and not s.buffer.halo
         and not s.add
-        and _far(s.buffer)
+        and is_far(s.buffer)
         and _whole(kernel, nest, s, lanes)
     ]
 
@@ -78,7 +78,7 @@ def few(buffer: Buffer) -> int:
     return FAR // ITEM_BYTES[buffer.dtype]
 
 
-def _far(buffer: Buffer) -> bool:
+def is_far(buffer: Buffer) -> bool:
     """Whether an array may be so large."""
     count = buffer.elements.constant
     return count is None or count >= few(buffer)

@@ -103,7 +103,8 @@ def _turns(kernel: Kernel, target: Target) -> bool:
                 and steps[0] == one == steps[3]
                 and one not in steps[1:3]
             ):
-                kernel.template, kernel.lane, kernel.tile = "turn", a, {a: lanes, b: lanes}
+                side = max(lanes, LINE // 4)
+                kernel.template, kernel.lane, kernel.tile = "turn", a, {a: side, b: side}
                 inner = sorted((a, b), key=lambda i: max(stride(x, i) for x in offsets))
                 kernel.units = [*(i for i in kernel.outer if i not in (a, b)), *inner[::-1]]
                 return True

@@ -101,3 +101,27 @@ def test_many_rows_of_a_product_are_as_few(text):
     x, w = (draw(-4, 4, [n or rows for n in shapes[k]]).astype(np.float32) for k in ("x", "w"))
     few = [program.run({"x": part, "w": w})["out"].copy() for part in np.array_split(x, 5)]
     assert np.array_equal(program.run({"x": x, "w": w})["out"], np.concatenate(few))
+
+
+TURN = """
+axis N, D = 1024
+
+model One(x: f32[N, D]) -> f32[D, N]:
+    return x
+"""
+
+
+@pytest.mark.parametrize("more", [16, 24, 5])
+@pytest.mark.parametrize("begin", [0, 32])
+def test_a_large_transposition_is_right_at_any_address(more, begin):
+    program = build_executable(product_of(TURN), threads=2)
+    x = np.random.default_rng(1).integers(-8, 8, (FAR // 4096 + more, 1024)).astype(np.float32)
+    memory = aligned_bytes(x.nbytes + 64)
+    out = memory[begin : begin + x.nbytes].view(np.float32).reshape(x.T.shape)
+    assert np.array_equal(program.run({"x": x}, out={"out": out})["out"], x.T)
+    assert np.array_equal(out, x.T)
+
+
+def test_large_transpositions_have_a_form_past_the_caches():
+    (text,) = generate(lower(product_of(TURN)), host()).readable.values()
+    assert "turn_past_f32(" in text

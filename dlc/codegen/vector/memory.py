@@ -30,7 +30,7 @@ _ALIGNMENT = {F32: 4, F64: 8, I8: 1, I16: 2, I32: 4, I64: 8}
 def functions() -> list[Function]:
     """All functions over memory."""
     found = [_argument(), _scratch(), _drained()]
-    found += [_turn(dtype) for dtype in TURNED]
+    found += [_turn(dtype, past) for dtype in TURNED for past in (False, True)]
     for dtype in DTYPES:
         found += [*_whole(dtype), *_masked(dtype), *_indexed(dtype), *_scalar(dtype)]
     return found
@@ -62,9 +62,7 @@ def _whole(dtype: DType) -> list[Function]:
         e.builder.store(to_bits(e, a[2], dtype), vector_pointer(e, a[0], a[1]), align=align)
 
     def stream(e: Emit, a: Sequence[Value]) -> None:
-        bits, pointer = to_bits(e, a[2], dtype), vector_pointer(e, a[0], a[1])
-        store = e.builder.store(bits, pointer, align=align * e.lanes)
-        store.set_metadata("nontemporal", e.builder.module.add_metadata([ir.Constant(I32, 1)]))
+        _store_past(e, to_bits(e, a[2], dtype), vector_pointer(e, a[0], a[1]), align * e.lanes)
 
     def splat(e: Emit, a: Sequence[Value]) -> Value:
         one = e.builder.load(e.pointer(a[0], a[1], element), align=align)
@@ -233,8 +231,16 @@ def _drained() -> Function:
     return fixed("drained", VOID, (INT,), body)
 
 
-def _turn(dtype: DType) -> Function:
+def _store_past(e: Emit, value: Value, pointer: Value, align: int) -> None:
+    """Stores an aligned vector past the caches."""
+    store = e.builder.store(value, pointer, align=align)
+    store.set_metadata("nontemporal", e.builder.module.add_metadata([ir.Constant(I32, 1)]))
+
+
+def _turn(dtype: DType, past: bool) -> Function:
     """`turn_D(to, offset, step, source, offset, step)`: a square block of elements transposed.
+
+    Or `turn_past_D`: rows of the result are aligned, and stored past the caches.
 
     Row i of the result, `step` elements behind row i - 1, is column i of the source.
     """
@@ -256,9 +262,13 @@ def _turn(dtype: DType) -> Function:
                 rows[i], rows[i | size] = (_shuffled(e, x, y, places) for places in (low, high))
             size *= 2
         for i, one in enumerate(rows):
-            e.builder.store(one, row(a[0], a[1], a[2], i), align=align)
+            to = row(a[0], a[1], a[2], i)
+            if past:
+                _store_past(e, one, to, align * e.lanes)
+            else:
+                e.builder.store(one, to, align=align)
 
-    return fixed(f"turn_{dtype}", VOID, (INT,) * 6, body)
+    return fixed(f"turn_{'past_' if past else ''}{dtype}", VOID, (INT,) * 6, body)
 
 
 def _shuffled(e: Emit, x: Value, y: Value, places: Sequence[int]) -> Value:
