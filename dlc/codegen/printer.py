@@ -326,28 +326,23 @@ class Printer(Sums):
         (store,) = self.kernel.nests[0].body
         assert isinstance(store, Store)
         side = self.kernel.tile[self.kernel.lane]  # type: ignore[index]
-        self.line("for unit in range(lo, hi):")
-        self.depth += 1
-        self.decode()
-        if side == self.lanes:
-            self.square(store)
-            self.depth -= 1
-            return
         names = [self.name(i) for i in self.kernel.tile]
         sizes = [self.size(i.size) for i in self.kernel.tile]
         inside = [f"{name} + {side} <= {size}" for name, size in zip(names, sizes, strict=True)]
+        starts = [self.fresh("from") for _ in names]
+        self.line("for unit in range(lo, hi):")
+        self.depth += 1
+        self.decode()
         self.line(f"if {' and '.join(inside)}:")
         self.scoped(lambda: self.squares(store, side))
         self.line("else:")
-        self.depth += 1
-        starts = [self.fresh("from") for _ in names]
-        self.line(f"{', '.join(starts)} = {', '.join(names)}")
+        self.line(f"    {', '.join(starts)} = {', '.join(names)}")
         for name, start, size in zip(names, starts, sizes, strict=True):
+            self.depth += 1
             end = f"imin({start} + {side}, {size})"
             self.line(f"for {name} in range({start}, {end}, {self.lanes}):")
-            self.depth += 1
-        self.square(store)
-        self.depth = 0
+        self.scoped(lambda: self.square(store))
+        self.depth -= len(names) + 1
 
     def squares(self, store: Store, side: int) -> None:
         """A block of whole lines; past the caches, if they are aligned there.

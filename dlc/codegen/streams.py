@@ -43,25 +43,22 @@ def streamed(kernel: Kernel, nest: Nest, lanes: int) -> list[Buffer]:
 
 def _whole(kernel: Kernel, nest: Nest, store: Store, lanes: int) -> bool:
     """Whether vectors are aligned, and neighbours write the rest of their lines."""
-    buffer = store.buffer
-    if not kernel.contraction:
-        aligned = _aligned(store.offset, kernel.lane, buffer, lanes)
-        return aligned and _lines(kernel, nest, buffer, lanes)
-    line = LINE // ITEM_BYTES[buffer.dtype]
-    assert kernel.lane is not None
-    tiles = kernel.outer[-1] == kernel.lane and kernel.tile[kernel.lane] % line == 0
-    return tiles and _aligned(store.offset, kernel.lane, buffer, line)
-
-
-def _aligned(offset: Affine, lane: Iter | None, buffer: Buffer, lanes: int) -> bool:
-    """Whether all vectors of a store begin where an array that lies well has lines or vectors."""
-    if lane is None or not LEAST <= ITEM_BYTES[buffer.dtype] * lanes <= LINE:
+    buffer, line = store.buffer, LINE // ITEM_BYTES[store.buffer.dtype]
+    if kernel.lane is None or not LEAST <= ITEM_BYTES[buffer.dtype] * lanes <= LINE:
         return False
+    if not kernel.contraction:
+        return _aligned(store.offset, kernel.lane, lanes) and _lines(kernel, nest, buffer, lanes)
+    tiles = kernel.outer[-1] == kernel.lane and kernel.tile[kernel.lane] % line == 0
+    return tiles and _aligned(store.offset, kernel.lane, line)
+
+
+def _aligned(offset: Affine, lane: Iter, count: int) -> bool:
+    """Whether what is stored begins at so many elements, in an array that begins at a line."""
     rest = [k for atom, k in offset.terms if atom != lane]
     known = [k.constant for k in (*rest, offset.const)]
     steps = [k for atom, k in offset.terms if atom == lane]
     return [k.constant for k in steps] == [1] and all(
-        k is not None and not k % lanes for k in known
+        k is not None and not k % count for k in known
     )
 
 

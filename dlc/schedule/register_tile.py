@@ -44,8 +44,9 @@ def choose_tile(product: Product) -> None:
     assert lane.size.constant is not None
     panels = -(-lane.size.constant // lanes)
     every = all(lane in load for load in product.loads)
-    least = LINE // (4 * lanes) if every else 1  # vectors, so that whole lines are written at once
-    widths = range(least if least in (1, 2) and panels % least == 0 else 1, min(WIDEST, panels) + 1)
+    pair = 8 * lanes == LINE and panels % 2 == 0  # two vectors: whole lines are written at once
+    least = 2 if every and pair and not kernel.folds else 1
+    widths = range(least, min(WIDEST, panels) + 1)
     axes = [i for i in rows_of(kernel) if not kernel.bands or i.size.constant is not None]
     axes = [i for i in axes if i not in kernel.folds]
     vectors, rows = _best(product, panels, widths, axes)
@@ -99,8 +100,8 @@ def _best(
 ) -> tuple[int, dict[Iter, int]]:
     """Vectors along the lanes, and rows, of the best tile for so many vectors in all."""
     best: tuple[float, int, int] | None = None
-    found: tuple[int, dict[Iter, int]] = (widths[0], {})
     whole = {i: i.size.constant or 1 for i in product.kernel.folds}
+    found = widths[0], dict(whole)
     for vectors in widths:
         for rows in _row_tiles(axes):
             rows = whole | rows
@@ -178,10 +179,9 @@ def _cycles(product: Product, rows: dict[Iter, int], vectors: int) -> float:
         wide = product.lane in load
         each = vectors * product.target.lanes if wide else 1
         loads += places * (vectors if wide else 1)
-        if wide:
-            fetched += 4.0 * places * each
-        else:
-            fetched += (new := _fetched(product, load, rows))
+        new = 4.0 * places * each if wide else _fetched(product, load, rows)
+        fetched += new
+        if not wide:
             loads += NEW_LINE * int(new // LINE)
         if wide and (indexed or prod(rows[i] for i in _apart(product, load, rows)) == 1):
             continue  # a panel, which tiles share, or what nobody knows

@@ -79,6 +79,21 @@ def test_training_through_a_maximum_needs_the_windows_alone():
     assert_near_float64(graph, 9)
 
 
+@pytest.mark.parametrize("pool", [(2, 2), (2, 4), (3, 3), (4, 2)])
+@pytest.mark.parametrize("channels", [16, 24, 64])
+def test_windows_of_a_product_channel_by_channel(channels, pool):
+    image = 3 * pool[0]
+    x = input_node("x", TensorType.of("f32", ((N, ROWS), (Y, image), (X, 24), (D, channels))))
+    w = input_node("w", TensorType.of("f32", ((KY, 3), (KX, 3), (D, channels))), "param")
+    seen = b.window(b.window(x, Y, KY, 3, before=1, after=1), X, KX, 3, before=1, after=1)
+    y = b.dot(seen, w, (KY, KX))
+    for axis, tap, size in ((Y, PY, pool[0]), (X, PX, pool[1])):
+        count = (image if axis == Y else 24) // size
+        y = b.split(y, axis, ((axis, count), (tap, size)))
+    graph = lower(Graph((x, w), {"best": b.reduce_max(y, (PY, PX))}))
+    assert_near_float64(graph, 3)
+
+
 def test_a_product_that_is_read_elsewhere_too_stays():
     x, w, bias, y = convolution(3, 32, 12, 3)
     best = b.reduce_max(windows(y, 12, (2, 2)), (PY, PX))
